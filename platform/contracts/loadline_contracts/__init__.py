@@ -1,0 +1,1 @@
+"""What do Loadline's programs promise each other?"""

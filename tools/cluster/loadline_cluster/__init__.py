@@ -1,0 +1,1 @@
+"""Where does Loadline run on this machine?"""
