@@ -1,0 +1,81 @@
+"""In which order tests run, and what all of them may ask for."""
+
+import re
+import secrets
+import subprocess
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from support import manifests
+from support.cluster import TEST_CLUSTER, Cluster, ClusterMissingError
+from support.mlflow_registry import Mlflow
+
+TIERS = ("unit", "contract", "integration", "e2e")
+GATEWAY_NODE_PORT = "30080"
+
+Say = Callable[[str], None]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Cheap tests first: whole tiers in order, files as they lie."""
+    items.sort(key=lambda item: next((n for n, tier in enumerate(TIERS) if f"/{tier}/" in str(item.path)), 0))
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Say:
+    """Print a line at once, past the capture of output: counts and times belong to what a test shows."""
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    assert reporter is not None
+
+    def write(line: str) -> None:
+        reporter.ensure_newline()
+        for part in line.splitlines():
+            reporter.write_line(part)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """The test cluster, raised before by `make up NAME=loadline-test`."""
+    found = Cluster.named(TEST_CLUSTER)
+    try:
+        found.api.get("/readyz").raise_for_status()
+    except httpx.HTTPError as error:
+        raise ClusterMissingError(TEST_CLUSTER, str(error)) from error
+    return found
+
+
+@pytest.fixture(scope="session")
+def gateway_url(cluster: Cluster) -> str:
+    """Where the gateway answers on this machine."""
+    asked = ["docker", "port", f"{cluster.name}-control-plane", GATEWAY_NODE_PORT]
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False)
+    found = re.search(r"127\.0\.0\.1:(\d+)", said.stdout)
+    assert found, f"{' '.join(asked)} names no port of 127.0.0.1: {said.stdout}{said.stderr}"
+    return f"http://127.0.0.1:{found[1]}"
+
+
+@pytest.fixture(scope="session")
+def mlflow(cluster: Cluster) -> Mlflow:
+    """The cluster's registry."""
+    registry = Mlflow(cluster)
+    assert registry.answers(), "MLflow does not answer; run: make up NAME=loadline-test"
+    return registry
+
+
+def fresh_namespace(cluster: Cluster, stem: str) -> str:
+    """Make a namespace of a name that no other run has."""
+    name = f"{stem}-{secrets.token_hex(3)}"
+    cluster.apply(manifests.namespace(name))
+    return name
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for one test, in which only restricted pods may run."""
+    stem = re.sub(r"[^a-z0-9]+", "-", request.path.stem.removeprefix("test_"))[:30].strip("-")
+    name = fresh_namespace(cluster, stem)
+    yield name
+    cluster.delete("Namespace", name)

@@ -1,0 +1,221 @@
+"""How many requests failed at a constant rate, when, and how: POST infer by vegeta, over HTTP.
+
+The load is open: a request is sent when its time has come, whether or not earlier ones were answered, so
+a stall costs as many requests as it lasts. Every answer but a 200, and every refused, reset or cut
+connection, is a failure; nothing is sent again.
+"""
+
+import csv
+import io
+import json
+import signal
+import subprocess
+from base64 import b64decode
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from support.programs import program
+
+NANOSECONDS = 1e9
+OK = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came back for one request."""
+
+    sent_at: float
+    """Seconds since 1970."""
+    latency: float
+    code: int
+    error: str
+    body: bytes = field(repr=False)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a client would call this a failure."""
+        return self.code != OK or bool(self.error)
+
+    @property
+    def kind(self) -> str:
+        """What a failure is counted under."""
+        return f"{self.code} {self.error}".strip() if self.code else self.error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """What a load cost over a span of time."""
+
+    sent: int
+    failures: Mapping[str, int]
+    first_failure: float | None
+    last_failure: float | None
+    p50: float
+    p99: float
+    slowest: float
+
+    @classmethod
+    def of(cls, answers: Iterable[Answer]) -> Self:
+        """Count answers, in whichever order they came."""
+        seen = list(answers)
+        failed = [answer for answer in seen if answer.failed]
+        latencies = sorted(answer.latency for answer in seen)
+        times = [answer.sent_at for answer in failed]
+        return cls(
+            sent=len(seen),
+            failures=dict(Counter(answer.kind for answer in failed).most_common()),
+            first_failure=min(times, default=None),
+            last_failure=max(times, default=None),
+            p50=_quantile(latencies, 0.5),
+            p99=_quantile(latencies, 0.99),
+            slowest=latencies[-1] if latencies else 0.0,
+        )
+
+    @property
+    def failed(self) -> int:
+        """How many requests failed."""
+        return sum(self.failures.values())
+
+    @property
+    def seconds_failing(self) -> float:
+        """From the first failed request to the last."""
+        return (
+            0.0 if self.first_failure is None or self.last_failure is None else self.last_failure - self.first_failure
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The raw counts, for a result file."""
+        return {
+            "sent": self.sent,
+            "failed": self.failed,
+            "failures": dict(self.failures),
+            "seconds_failing": round(self.seconds_failing, 3),
+            "p50_ms": round(self.p50 * 1000, 2),
+            "p99_ms": round(self.p99 * 1000, 2),
+            "slowest_ms": round(self.slowest * 1000, 1),
+        }
+
+    @property
+    def told(self) -> str:
+        """Counts as a person reads them: failed of sent, then how they failed."""
+        kinds = "; ".join(f"{count} x {kind[:120]}" for kind, count in self.failures.items())
+        took = f" over {self.seconds_failing:.2f} s" if self.failed else ""
+        return f"{self.failed}/{self.sent}{took}{': ' if kinds else ''}{kinds}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """One constant-rate stream of requests to one model."""
+
+    name: str
+    url: str
+    body: bytes
+    per_second: int = 100
+    keepalive: bool = True
+    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+    timeout: float = 10
+
+    def target(self, body: Path) -> str:
+        """The request as vegeta reads it."""
+        headers = "".join(f"{key}: {value}\n" for key, value in self.headers.items())
+        return f"POST {self.url}\n{headers}@{body}\n"
+
+
+class LoadNeverRanError(AssertionError):
+    """The load generator ended by itself; the message holds what it said."""
+
+
+class Load:
+    """Streams that run together until they are told to stop."""
+
+    def __init__(self, streams: Sequence[Stream], folder: Path) -> None:
+        self._streams = streams
+        self._folder = folder
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        for stream in self._streams:
+            self._running[stream.name] = self._start(stream)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start(self, stream: Stream) -> subprocess.Popen[bytes]:
+        body, target = self._file(stream.name, "body"), self._file(stream.name, "target")
+        body.write_bytes(stream.body)
+        target.write_text(stream.target(body))
+        return subprocess.Popen(
+            [
+                program("vegeta"),
+                "attack",
+                f"-name={stream.name}",
+                f"-targets={target}",
+                f"-rate={stream.per_second}/1s",
+                "-duration=0",
+                f"-timeout={stream.timeout}s",
+                f"-keepalive={str(stream.keepalive).lower()}",
+                f"-output={self._file(stream.name, 'results')}",
+            ],
+            stderr=subprocess.PIPE,
+        )
+
+    def stop(self) -> None:
+        """End every stream; what is in flight is waited for."""
+        running, self._running = self._running, {}
+        said = {name: process.stderr.read().decode() for name, process in _ended(running) if process.stderr}
+        bad = {name: text for name, text in said.items() if text or running[name].returncode}
+        if bad:
+            raise LoadNeverRanError(f"vegeta: {bad}")
+
+    def answers(self, name: str) -> list[Answer]:
+        """What a stream that was stopped got back."""
+        done = subprocess.run(
+            [program("vegeta"), "encode", "-to", "csv", str(self._file(name, "results"))],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        return [_answer(row) for row in csv.reader(io.StringIO(done.stdout))]
+
+    def _file(self, name: str, what: str) -> Path:
+        return self._folder / f"{name}.{what}"
+
+
+def _ended(running: Mapping[str, subprocess.Popen[bytes]]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    for process in running.values():
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+    for name, process in running.items():
+        process.wait(timeout=60)
+        yield name, process
+
+
+def _answer(row: Sequence[str]) -> Answer:
+    sent_at, code, latency, _, _, error, body, *_ = row
+    return Answer(
+        sent_at=int(sent_at) / NANOSECONDS,
+        latency=int(latency) / NANOSECONDS,
+        code=int(code),
+        error=error,
+        body=b64decode(body),
+    )
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def between(answers: Iterable[Answer], start: float, end: float) -> list[Answer]:
+    """The answers to what was sent in a span of time."""
+    return [answer for answer in answers if start <= answer.sent_at < end]
+
+
+def first_output(answer: Answer) -> float:
+    """The first number of a V2 answer: it tells which version of a test model gave it."""
+    data = json.loads(answer.body)["outputs"][0]["data"]
+    return float(data[0])

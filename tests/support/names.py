@@ -1,0 +1,23 @@
+"""Which names the parts of Loadline have on the cluster."""
+
+from typing import Final
+
+SYSTEM: Final = "loadline-system"
+GATEWAY_SYSTEM: Final = "envoy-gateway-system"
+GATEWAY: Final = "loadline"
+RELEASE: Final = "loadline"
+
+OPERATOR: Final = "loadline-operator"
+MLFLOW: Final = "loadline-mlflow"
+STORE: Final = "loadline-store"
+BUCKET: Final = "loadline-models"
+STORE_WRITER: Final = "loadline-store-writer"
+
+MODEL_LABEL: Final = "loadline.dev/model-deployment"
+REVISION_LABEL: Final = "loadline.dev/revision"
+ENVOY_SELECTOR: Final = f"gateway.envoyproxy.io/owning-gateway-name={GATEWAY}"
+READ_ONLY_PORT: Final = 19002
+MODELS_DOMAIN: Final = "models.loadline.local"
+MODEL_METADATA: Final = "loadline-model"
+
+SERVING_CONTAINER: Final = "serving"
