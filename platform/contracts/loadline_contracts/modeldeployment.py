@@ -13,6 +13,7 @@ PLURAL: Final = "modeldeployments"
 MAX_NAME_LENGTH = 50
 TOTAL_WEIGHT = 1_000_000
 
+_OPAQUE: Final[dict[str, Any]] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _DNS_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
@@ -376,9 +377,9 @@ class RevisionTemplate(Contract):
     """The sha256 of the manifest of the model's files."""
     image: str
     """The serving image."""
-    runtime: Runtime
+    runtime: Annotated[Runtime, WithJsonSchema(_OPAQUE)]
     """How ONNX Runtime runs the model."""
-    pod: Pod
+    pod: Annotated[Pod, WithJsonSchema(_OPAQUE)]
     """What the pods are given."""
 
 
@@ -474,6 +475,8 @@ class ModelDeploymentStatus(Contract):
     """Model version that serves most of the traffic."""
     replica_summary: str = ""
     """Ready pods of wanted ones, for kubectl: `2/2`, `2/2+2` while a change is under way."""
+    surging_since: datetime | None = None
+    """Since when a drain of the only pod's node is waited for with one pod more."""
     url: str = ""
     """Where HTTP callers reach the model."""
     grpc_authority: str = ""
