@@ -407,13 +407,11 @@ class RevisionStatus(Contract):
 class RolloutStatus(Contract):
     """A change of revision that is under way."""
 
-    step: Literal["Warming", "Entering", "Shifting", "Removing", "Leaving"]
-    """Warming: the target's pods start. Entering: it stands in the route at a millionth. Shifting: it has
-    all but a millionth. Removing: the old revision leaves the route. Leaving: the target gives up its place."""
+    step: Literal["Warming", "Entering", "Shifting", "Leaving"]
+    """Warming: the target's pods start. Entering: it stands in the route at a millionth. Shifting: it has all but a
+    millionth. Leaving: it is back at a millionth and gives up its place."""
     since: datetime
     """When the step began."""
-    acked_since: datetime | None = None
-    """Since when every Envoy shows this step's weights."""
     message: Annotated[str, Field(max_length=4096)] = ""
     """What the step waits for."""
 
@@ -434,6 +432,8 @@ class TrafficStatus(Contract):
     """The split that the operator wants."""
     acked: list[ArmWeight] = []
     """The split that every Envoy showed when they were last read; empty when they disagree."""
+    acked_since: datetime | None = None
+    """Since when every Envoy shows the desired split."""
     generation: int = 0
     """How often the desired split changed."""
     envoys: int = 0
