@@ -65,17 +65,22 @@ def mlflow(cluster: Cluster) -> Mlflow:
     return registry
 
 
-def fresh_namespace(cluster: Cluster, stem: str) -> str:
-    """Make a namespace of a name that no other run has."""
+def fresh_namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Make a namespace of a name that no other run has, and delete it in the end."""
+    stem = re.sub(r"[^a-z0-9]+", "-", request.path.stem.removeprefix("test_"))[:30].strip("-")
     name = f"{stem}-{secrets.token_hex(3)}"
     cluster.apply(manifests.namespace(name))
-    return name
+    yield name
+    cluster.delete("Namespace", name)
 
 
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace for one test, in which only restricted pods may run."""
-    stem = re.sub(r"[^a-z0-9]+", "-", request.path.stem.removeprefix("test_"))[:30].strip("-")
-    name = fresh_namespace(cluster, stem)
-    yield name
-    cluster.delete("Namespace", name)
+    yield from fresh_namespace(cluster, request)
+
+
+@pytest.fixture(scope="module")
+def module_namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for the tests of one file."""
+    yield from fresh_namespace(cluster, request)

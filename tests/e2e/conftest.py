@@ -1,7 +1,6 @@
 """What whole-system tests ask for: a registered model, a timeline, a place for results."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -9,9 +8,8 @@ from loadline_results.result import Recording
 from support.cluster import Cluster
 from support.mlflow_registry import Mlflow
 from support.phases import Timeline
+from support.programs import ROOT
 from support.serving_models import Registered, register_pair
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

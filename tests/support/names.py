@@ -6,6 +6,7 @@ SYSTEM: Final = "loadline-system"
 GATEWAY_SYSTEM: Final = "envoy-gateway-system"
 GATEWAY: Final = "loadline"
 RELEASE: Final = "loadline"
+ENVOY_GATEWAY: Final = "envoy-gateway"
 
 OPERATOR: Final = "loadline-operator"
 MLFLOW: Final = "loadline-mlflow"
@@ -16,7 +17,7 @@ STORE_WRITER: Final = "loadline-store-writer"
 MODEL_LABEL: Final = "loadline.dev/model-deployment"
 REVISION_LABEL: Final = "loadline.dev/revision"
 ENVOY_SELECTOR: Final = f"gateway.envoyproxy.io/owning-gateway-name={GATEWAY}"
-READ_ONLY_PORT: Final = 19002
+READ_ONLY_PORT: Final = 19004
 MODELS_DOMAIN: Final = "models.loadline.local"
 MODEL_METADATA: Final = "loadline-model"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 CACHE = Path(os.environ.get("LOADLINE_CACHE", "~/.cache/loadline")).expanduser()
 BIN = CACHE / "bin"
+ROOT = Path(__file__).parents[2]
 
 
 class ProgramMissingError(RuntimeError):

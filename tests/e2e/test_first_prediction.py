@@ -1,0 +1,60 @@
+"""A registered model answers through the gateway, in every way of asking."""
+
+import pytest
+from support import names
+from support.cluster import Cluster
+from support.inference import ask, ask_in_binary
+from support.model_deployments import Served
+from support.phases import Timeline
+from support.serving_models import ROWS, Registered
+
+HOSTNAME = "first.example.test"
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster, gateway_url: str, model: Registered, module_namespace: str) -> Served:
+    """Given a ModelDeployment with a hostname, applied as a user does and Ready."""
+    first = Served(cluster=cluster, gateway_url=gateway_url, namespace=module_namespace, name="first")
+    return first.apply(model.version(0), routing={"hostname": HOSTNAME})
+
+
+def test_an_applied_object_becomes_ready_and_answers(served: Served, timeline: Timeline) -> None:
+    with timeline.phase("applied → Ready"):
+        served.wait_until_ready(within=90)
+    with timeline.phase("Ready → first answer"):
+        served.wait_until_it_answers(within=10)
+
+
+def test_the_answer_is_the_registered_version_s(served: Served, model: Registered) -> None:
+    assert ask(served.url, ROWS) == [model.answer(0)]
+
+
+def test_binary_tensors_get_the_same_answer(served: Served, model: Registered) -> None:
+    assert ask_in_binary(served.url, ROWS) == [model.answer(0)]
+
+
+def test_the_hostname_leads_to_the_model_without_its_path(served: Served, model: Registered) -> None:
+    by_hostname = f"{served.gateway_url}/v2/models/first/infer"
+    assert ask(by_hostname, ROWS, headers={"host": HOSTNAME}) == [model.answer(0)]
+
+
+def test_pods_run_restricted_without_a_token(served: Served) -> None:
+    for pod in served.pods():
+        spec = pod["spec"]
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        for container in (*spec["initContainers"], *spec["containers"]):
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True, container["name"]
+
+
+def test_the_object_says_where_it_answers(served: Served) -> None:
+    status = served.now()["status"]
+    assert status["url"].endswith(f"/{served.namespace}/{served.name}")
+    assert status["grpcAuthority"] == f"{served.name}.{served.namespace}.{names.MODELS_DOMAIN}"
+
+
+def test_deleting_the_object_removes_everything_it_made(served: Served, cluster: Cluster) -> None:
+    cluster.delete("ModelDeployment", served.name, served.namespace)
+    for kind in ("Deployment", "Service", "HTTPRoute", "GRPCRoute", "BackendTrafficPolicy", "NetworkPolicy"):
+        for child in cluster.list(kind, served.namespace, selector=f"{names.MODEL_LABEL}={served.name}"):
+            cluster.wait_until_gone(kind, child["metadata"]["name"], served.namespace, within=30)

@@ -1,0 +1,95 @@
+"""A leader that was stopped past its lease does no harm when it goes on, and a re-apply changes nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import manifests, names, nodes
+from support.cluster import Cluster, Manifest
+from support.inference import json_request
+from support.load import Count, Load, Stream
+from support.model_deployments import SMALL, Served
+from support.phases import Timeline
+from support.serving_models import ROWS, Registered
+from support.waiting import stays, wait_for
+
+CHILDREN = ("Deployment", "Service", "HTTPRoute", "GRPCRoute", "BackendTrafficPolicy", "PodDisruptionBudget")
+
+Say = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster, gateway_url: str, model: Registered, module_namespace: str) -> Served:
+    """Given a model of two replicas that answers."""
+    found = Served(cluster=cluster, gateway_url=gateway_url, namespace=module_namespace, name="led")
+    return found.apply(model.version(0), replicas=2).wait_until_ready().wait_until_it_answers()
+
+
+def leader(cluster: Cluster) -> str:
+    """The pod that holds the operator's Lease."""
+    lease = cluster.must_get("Lease", names.OPERATOR, names.SYSTEM)
+    return str(lease["spec"].get("holderIdentity", "")).split("_")[0]
+
+
+def written(served: Served) -> dict[str, str]:
+    """The version of the object and of every child: it moves with every write that changes something."""
+    selector = f"{names.MODEL_LABEL}={served.name}"
+    found = [child for kind in CHILDREN for child in served.cluster.list(kind, served.namespace, selector=selector)]
+    # A Deployment's version moves with its status, which is not ours; its generation moves with its spec.
+    return {_title(child): _mark(child) for child in (served.now(), *found)}
+
+
+def _title(found: Manifest) -> str:
+    return f"{found.get('kind', '')} {found['metadata']['uid']}"
+
+
+def _mark(found: Manifest) -> str:
+    meta = found["metadata"]
+    return str(meta.get("generation", meta["resourceVersion"]))
+
+
+def test_a_leader_that_slept_past_its_lease_does_no_harm(
+    served: Served, cluster: Cluster, timeline: Timeline, say: Say, tmp_path: Path
+) -> None:
+    sleeper = leader(cluster)
+    process = nodes.main_process(cluster.must_get("Pod", sleeper, names.SYSTEM), needle="loadline")
+    stream = Stream(name="load", url=served.url, body=json_request(ROWS), per_second=100)
+    load = Load([stream], tmp_path)
+    with load:
+        with timeline.phase("SIGSTOP, until another leads"):
+            process.signal("STOP")
+            try:
+                wait_for(lambda: leader(cluster) not in {"", sleeper}, "another replica leads", within=90)
+                served.edit(replicas=3)
+                served.wait_until_ready()
+                before = written(served)
+            finally:
+                process.signal("CONT")
+        with timeline.phase("SIGCONT, until the old leader has given up"):
+            wait_for(lambda: _gave_up(cluster, sleeper), f"{sleeper} was started anew", within=60)
+            stays(lambda: written(served) == before, "nothing is written", for_seconds=5)
+    count = Count.of(load.answers(stream.name))
+    say(f"  a sleeping leader cost {count.told}")
+    assert count.failed == 0
+    assert served.now()["spec"]["replicas"] == 3
+    assert leader(cluster) != sleeper
+
+
+def test_a_manifest_that_is_applied_again_changes_nothing(served: Served, model: Registered) -> None:
+    served.edit(replicas=2)
+    served.wait_until_ready()
+    before, revisions = written(served), served.revisions()
+    version = served.now()["metadata"]["resourceVersion"]
+    manifest = manifests.model_deployment(
+        served.name, served.namespace, model.version(0), replicas=2, pod={"resources": SMALL}
+    )
+    served.cluster.apply(manifest)
+    served.cluster.apply(manifest)
+    stays(lambda: written(served) == before, "no child is written", for_seconds=5)
+    assert served.revisions() == revisions
+    assert served.now()["metadata"]["resourceVersion"] == version
+
+
+def _gave_up(cluster: Cluster, name: str) -> bool:
+    pod = cluster.get("Pod", name, names.SYSTEM)
+    return pod is None or any(s["restartCount"] > 0 and s["ready"] for s in pod["status"]["containerStatuses"])

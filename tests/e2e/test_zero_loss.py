@@ -1,0 +1,130 @@
+"""No request fails at a steady load, whatever is changed, restarted, upgraded or drained meanwhile.
+
+All disturbances happen under one load, one after another: 200 requests/s to a model with the gateway's retry and
+200 to one without, each half by kept connections and half by fresh ones, and beside them a model of one replica.
+Failures belong to the phase in which the request was sent.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cluster import Cluster
+from support.disturbances import ALL, World
+from support.inference import json_request
+from support.load import Answer, Count, Load, Stream, between, first_output
+from support.mlflow_registry import Mlflow
+from support.model_deployments import Served
+from support.phases import Phase, Timeline, table
+from support.serving_models import FACTORS, ROW_SUM, ROWS, register_pair
+
+ROUNDS = 10
+STREAMS_PER_SECOND = {"retry-on": 100, "retry-off": 100, "single": 25}
+RETRIES = {"retry-on": 1, "retry-off": 0, "single": 0}
+RIGHT = {ROW_SUM * factor for factor in FACTORS}
+SPEAKS_OF = ("operators", "serving", "charts", "platform/contracts", "tools/cluster")
+
+Say = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def world(cluster: Cluster, gateway_url: str, mlflow: Mlflow, module_namespace: str) -> World:
+    """Given three models that follow one alias: two of two replicas, one of one."""
+    model = register_pair(mlflow, "steady")
+    served = {
+        name: Served(cluster=cluster, gateway_url=gateway_url, namespace=module_namespace, name=name).apply(
+            model.by_alias, replicas=1 if name == "single" else 2, retries=retries
+        )
+        for name, retries in RETRIES.items()
+    }
+    return World(
+        cluster=cluster,
+        mlflow=mlflow,
+        model=model,
+        pairs=(served["retry-on"], served["retry-off"]),
+        single=served["single"],
+    )
+
+
+def streams(world: World) -> list[Stream]:
+    """Every model's load, by kept and by fresh connections."""
+    return [
+        Stream(
+            name=f"{served.name}/{kind}".replace("/", "-"),
+            url=served.url,
+            body=json_request(ROWS),
+            per_second=STREAMS_PER_SECOND[served.name],
+            keepalive=kind == "kept",
+        )
+        for served in world.all
+        for kind in ("kept", "fresh")
+    ]
+
+
+def one_round(world: World, say: Say, folder: Path) -> dict[str, Any]:
+    """Let everything happen once under load; return the counts of every phase and stream."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for served in world.all:
+        served.wait_until_ready().wait_until_it_answers()
+    timeline = Timeline(say=say)
+    load = Load(streams(world), folder)
+    with load:
+        for disturbance in ALL:
+            with timeline.phase(disturbance.name):
+                disturbance.happens(world)
+    answers = {stream.name: load.answers(stream.name) for stream in streams(world)}
+    rows = [_row(phase, answers) for phase in timeline.phases]
+    say(_table(rows))
+    return {"rows": rows, "wrong_answers": sum(map(_wrong, answers.values()))}
+
+
+def _row(phase: Phase, answers: Mapping[str, Sequence[Answer]]) -> dict[str, Any]:
+    counts = {name: Count.of(between(seen, phase.start, phase.end)) for name, seen in answers.items()}
+    return {
+        "disturbance": phase.name,
+        "seconds": round(phase.seconds, 1),
+        **{name: _cell(count) for name, count in counts.items()},
+    }
+
+
+def _cell(count: Count) -> str:
+    return count.told
+
+
+def _wrong(answers: Sequence[Answer]) -> int:
+    return sum(1 for answer in answers if not answer.failed and first_output(answer) not in RIGHT)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    return table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+
+
+def failures(done: Mapping[str, Any]) -> list[str]:
+    """Every cell of a round in which a request failed."""
+    return [
+        f"{row['disturbance']}, {name}: {cell}"
+        for row in done["rows"]
+        for name, cell in row.items()
+        if name.startswith(tuple(RETRIES)) and not str(cell).startswith("0/")
+    ]
+
+
+def test_no_request_fails_through_any_disturbance(world: World, say: Say, tmp_path: Path) -> None:
+    done = one_round(world, say, tmp_path)
+    assert not failures(done)
+    assert done["wrong_answers"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(2 * 3600)
+def test_no_request_fails_through_ten_rounds(world: World, say: Say, tmp_path: Path, record: Any) -> None:
+    recording = record(
+        "zero-loss",
+        claim="0 failed requests at 200 requests/s of POST infer with two replicas (and at 50 with one).",
+        runs=ROUNDS,
+        paths=SPEAKS_OF,
+    )
+    for left in range(recording.runs_left, 0, -1):
+        recording.add(one_round(world, say, tmp_path / str(left)))
+    assert not [fault for run in recording.result.runs for fault in failures(run)]
