@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from loadline_contracts import labels
 from loadline_contracts.modeldeployment import (
-    TOTAL_WEIGHT,
     Affinity,
     EnvironmentVariable,
     ModelDeployment,
@@ -410,14 +409,14 @@ def routes(parent: ModelDeployment, arms: Sequence[Arm], settings: PlanSettings,
     grpc = {"backendRefs": backends(parent, arms, GRPC_PORT)}
     made = [_route(parent, "HTTPRoute", by_name, {"matches": [prefix], "filters": [strip], **http}, settings)]
     if host and by_host:
-        made.append(_route(parent, "HTTPRoute", by_hostname, {"matches": [root], **http}, settings, host))
+        made.append(_route(parent, "HTTPRoute", by_hostname, {"matches": [root], **http}, settings, hostname=host))
     made.append(_route(parent, "GRPCRoute", by_name, {"matches": [metadata], **grpc}, settings))
-    made.append(_route(parent, "GRPCRoute", by_hostname, grpc, settings, authority))
+    made.append(_route(parent, "GRPCRoute", by_hostname, grpc, settings, hostname=authority))
     return made
 
 
 def _route(
-    parent: ModelDeployment, kind: str, name: str, rule: Manifest, settings: PlanSettings, hostname: str = ""
+    parent: ModelDeployment, kind: str, name: str, rule: Manifest, settings: PlanSettings, *, hostname: str = ""
 ) -> Manifest:
     gateway = settings.gateway
     spec: Manifest = {
@@ -533,8 +532,3 @@ def security_policy(parent: ModelDeployment, *, by_host: bool) -> Manifest | Non
         "metadata": _meta(parent, parent.metadata.name),
         "spec": spec,
     }
-
-
-def weights_fit(arms: Sequence[Arm]) -> bool:
-    """Return whether the arms share out exactly all traffic."""
-    return not arms or sum(arm.weight for arm in arms) == TOTAL_WEIGHT

@@ -102,13 +102,14 @@ def advance(rollout: Rollout, wanted: str | None, evidence: Evidence, limits: Li
     on and none begins.
     """
     seen = _note_acknowledgement(rollout, evidence, now=now)
-    if seen.stable is None:
+    stable = seen.stable
+    if stable is None:
         return seen if wanted is None else replace(seen, stable=Member(revision=wanted, slot=0, since=now))
     seen = _let_go(seen, limits, now=now)
-    goal = wanted or (seen.target or seen.stable).revision
+    goal = wanted or (seen.target or stable).revision
     match seen.step:
         case None:
-            return seen if goal == seen.stable.revision else _begin(seen, goal, now=now)
+            return seen if goal == stable.revision else _begin(seen, goal, now=now)
         case "Warming":
             return _warm(seen, goal, evidence, now=now)
         case "Entering":

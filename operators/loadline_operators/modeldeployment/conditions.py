@@ -1,0 +1,312 @@
+"""What does the status say, and with which numbers?
+
+``JUDGES`` is the list of conditions; each function looks at one concern and returns its status, reason and sentence.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from loadline_contracts.conditions import ConditionType, Reason
+from loadline_contracts.modeldeployment import Condition, ModelDeployment, RevisionTemplate
+
+from loadline_operators.modeldeployment.diagnosis import Problem, diagnose
+from loadline_operators.modeldeployment.rollout import Member, Rollout
+from loadline_operators.planning import AttachmentFact, Observed, PlanSettings
+
+_FETCH_PATIENCE: Final = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """All that a condition may speak of."""
+
+    parent: ModelDeployment
+    observed: Observed
+    rollout: Rollout
+    wanted: str | None
+    templates: Mapping[str, RevisionTemplate]
+    acked: bool
+    surging: bool
+    unprotected: bool
+    settings: PlanSettings
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """One condition before it has a time."""
+
+    status: Literal["True", "False", "Unknown"]
+    reason: Reason
+    message: str = ""
+
+
+def yes(reason: Reason, message: str = "") -> Judgement:
+    """Judge that it is so."""
+    return Judgement(status="True", reason=reason, message=message)
+
+
+def no(reason: Reason, message: str = "") -> Judgement:
+    """Judge that it is not so."""
+    return Judgement(status="False", reason=reason, message=message)
+
+
+def judge(view: View) -> list[Condition]:
+    """Return every condition; the time of the last transition moves only when the status does."""
+    before = {condition.type: condition for condition in view.parent.status.conditions}
+    return [_dated(kind, judges(view), before.get(kind), view) for kind, judges in JUDGES.items()]
+
+
+def _dated(kind: ConditionType, judgement: Judgement, before: Condition | None, view: View) -> Condition:
+    same = before is not None and before.status == judgement.status
+    return Condition(
+        type=kind,
+        status=judgement.status,
+        reason=judgement.reason,
+        message=judgement.message[:4096],
+        last_transition_time=before.last_transition_time if before is not None and same else view.now,
+        observed_generation=view.parent.metadata.generation,
+    )
+
+
+def is_not_ready(judged: Sequence[Condition]) -> bool:
+    """Return whether the object has not reached its spec."""
+    return any(condition.type == ConditionType.READY and condition.status != "True" for condition in judged)
+
+
+def model_resolved(view: View) -> Judgement:
+    """Judge whether ``spec.model`` names files that are known by digest."""
+    resolution = view.observed.resolution
+    if resolution.state == "failed":
+        return no(Reason(resolution.reason), resolution.message)
+    if resolution.state == "pending":
+        return Judgement(
+            status="Unknown",
+            reason=Reason(resolution.reason) if resolution.reason else Reason.RESOLVING_MODEL,
+            message=resolution.message or f"{view.parent.spec.model.uri} is being looked up",
+        )
+    found = f"{resolution.uri} is version {resolution.version}, {resolution.digest[:19]}"
+    if resolution.stale:
+        return yes(Reason.REGISTRY_UNAVAILABLE, f"{found}; not checked again since: {resolution.message}")
+    return yes(Reason.RESOLVED, found)
+
+
+def digest_changed(view: View) -> Judgement:
+    """Judge whether the registry changed bytes under a version that is pinned."""
+    resolution = view.observed.resolution
+    if not resolution.changed_digest:
+        return no(Reason.DIGEST_PINNED)
+    return yes(
+        Reason.DIGEST_CHANGED,
+        f"version {resolution.version} was {resolution.digest[:19]} and is now {resolution.changed_digest[:19]} in the "
+        "registry; the first one stays. Register the new files as a new version to serve them",
+    )
+
+
+def files_unavailable(view: View) -> Judgement:
+    """Judge whether new pods wait for the object store."""
+    waiting = [pod for pod in view.observed.pods if pod.fetching and pod.age > _FETCH_PATIENCE]
+    if view.observed.files_problem and waiting:
+        return yes(
+            Reason.MODEL_FILES_UNAVAILABLE,
+            f"{len(waiting)} pods wait for model files: {view.observed.files_problem}. They go on by themselves when "
+            "the object store answers; running pods are not touched",
+        )
+    return no(Reason.MODEL_FILES_AVAILABLE)
+
+
+def hostname_conflict(view: View) -> Judgement:
+    """Judge whether an older object holds the hostname."""
+    holder, hostname = view.observed.hostname_holder, view.parent.spec.routing.hostname
+    if not holder:
+        return no(Reason.HOSTNAME_FREE)
+    return yes(
+        Reason.HOSTNAME_TAKEN,
+        f"{hostname} belongs to the older ModelDeployment {holder}; choose another spec.routing.hostname. "
+        "The path and gRPC addresses of this object work",
+    )
+
+
+def routed(view: View) -> Judgement:
+    """Judge whether every Envoy shows the wanted weights."""
+    if view.rollout.stable is None:
+        return Judgement(status="Unknown", reason=Reason.NOT_READY, message="no revision to route to yet")
+    if refused := _refused_attachment(view.observed.attachments):
+        reason = Reason.ROUTE_REJECTED if refused.kind.endswith("Route") else Reason.POLICY_REJECTED
+        return no(reason, f"{refused.kind} {refused.name}: {refused.message}")
+    envoys = view.observed.envoys
+    silent = [envoy.pod for envoy in envoys if envoy.routes is None]
+    if not envoys:
+        return no(Reason.GATEWAY_UNREACHABLE, "no Envoy of the gateway is running")
+    if silent:
+        return no(Reason.GATEWAY_UNREACHABLE, f"{len(silent)} of {len(envoys)} Envoys do not answer: {silent[0]}")
+    if not view.acked:
+        return no(Reason.WAITING_FOR_GATEWAY, f"not every one of {len(envoys)} Envoys shows the wanted weights yet")
+    return yes(Reason.ROUTED, f"{len(envoys)} of {len(envoys)} Envoys show the wanted weights")
+
+
+def _refused_attachment(attachments: Sequence[AttachmentFact]) -> AttachmentFact | None:
+    return next((attachment for attachment in attachments if attachment.accepted is False), None)
+
+
+def serving(view: View) -> Judgement:
+    """Judge whether requests are answered now."""
+    members = [member for member in (view.rollout.stable, view.rollout.target) if member is not None]
+    if not members:
+        return no(Reason.NO_READY_PODS, "no revision has pods yet")
+    serving_most = view.rollout.target if view.rollout.step == "Shifting" else view.rollout.stable
+    count = _ready_pods(view, serving_most)
+    if count == 0:
+        return no(Reason.NO_READY_PODS, f"no pod of revision {_name(serving_most)} is ready")
+    return yes(Reason.SERVING, f"{count} ready pods of revision {_name(serving_most)} answer")
+
+
+def ready(view: View) -> Judgement:
+    """Judge whether the spec is reached."""
+    if problem := blocking_problem(view):
+        return no(problem.reason, problem.message)
+    resolved = model_resolved(view)
+    if resolved.status != "True":
+        return no(resolved.reason, resolved.message)
+    stable, needed = view.rollout.stable, view.parent.spec.replicas
+    if stable is None or view.rollout.target is not None or stable.revision != view.wanted:
+        return no(_step_reason(view), step_message(view))
+    count = _ready_pods(view, stable)
+    if count < needed:
+        return no(Reason.NOT_READY, f"{count} of {needed} pods are ready")
+    route = routed(view)
+    if route.status != "True":
+        return no(route.reason, route.message)
+    return yes(Reason.READY, f"revision {stable.revision} serves all traffic with {count} ready pods")
+
+
+def progressing(view: View) -> Judgement:
+    """Judge whether a change is under way."""
+    if view.surging:
+        return yes(Reason.SURGING, "one pod more is started, since the node of the only one is being emptied")
+    if view.rollout.target is not None:
+        return yes(_step_reason(view), step_message(view))
+    if view.rollout.retiring:
+        return yes(Reason.DRAINING, f"revision {view.rollout.retiring[0].revision} gives up its pods")
+    if view.observed.resolution.state == "pending":
+        return yes(Reason.RESOLVING_MODEL, model_resolved(view).message)
+    count, needed = _ready_pods(view, view.rollout.stable), view.parent.spec.replicas
+    if view.rollout.stable is not None and count < needed:
+        return yes(Reason.SCALING, f"{count} of {needed} pods are ready")
+    return no(Reason.STEADY)
+
+
+def degraded(view: View) -> Judgement:
+    """Judge whether a person should look."""
+    if problem := blocking_problem(view):
+        return yes(problem.reason, problem.message)
+    resolution = view.observed.resolution
+    if resolution.state == "failed":
+        return yes(Reason(resolution.reason), resolution.message)
+    if view.unprotected:
+        return yes(
+            Reason.EVICTION_UNPROTECTED,
+            "the only pod may be evicted without a replacement: one pod more did not get ready in "
+            f"{view.settings.surge_deadline.total_seconds():.0f} s, and a drain is not blocked for ever. "
+            "Add nodes or lower spec.pod.resources",
+        )
+    for concern in (hostname_conflict, digest_changed, files_unavailable):
+        judgement = concern(view)
+        if judgement.status == "True":
+            return judgement
+    return no(Reason.HEALTHY)
+
+
+def blocking_problem(view: View) -> Problem | None:
+    """Return what keeps the wanted revision from running, with its remedy; None where nothing does."""
+    observed = view.observed
+    if observed.foreign:
+        return Problem(
+            reason=Reason.NAME_TAKEN,
+            message=f"{observed.foreign[0]} exists and belongs to something else; it is left alone. Rename this "
+            "ModelDeployment or remove the other object",
+        )
+    if observed.refused:
+        child, words = next(iter(observed.refused.items()))
+        return Problem(reason=Reason.APPLY_REJECTED, message=f"{child} was refused: {words}")
+    waited_for = view.rollout.target or view.rollout.stable
+    if waited_for is None:
+        return None
+    pods = [pod for pod in observed.pods if pod.revision == waited_for.revision and not pod.terminating]
+    problem = diagnose(pods, observed.deployments.get(waited_for.revision))
+    if problem is None:
+        return _overdue(view, waited_for)
+    if view.rollout.target is None or view.rollout.stable is None:
+        return problem
+    kept = f" Revision {view.rollout.stable.revision} keeps serving."
+    return Problem(reason=problem.reason, message=f"revision {waited_for.revision}: {problem.message}{kept}")
+
+
+def _overdue(view: View, waited_for: Member) -> Problem | None:
+    rollout = view.rollout
+    late = rollout.since is not None and view.now - rollout.since >= view.settings.progress_deadline
+    if rollout.step != "Warming" or not late:
+        return None
+    minutes = view.settings.progress_deadline.total_seconds() / 60
+    return Problem(
+        reason=Reason.PROGRESS_DEADLINE_EXCEEDED,
+        message=f"revision {waited_for.revision} is not ready after {minutes:.0f} minutes; see its pods",
+    )
+
+
+def step_message(view: View) -> str:
+    """Say what the current step waits for, with its numbers."""
+    rollout, needed = view.rollout, view.parent.spec.replicas
+    target, stable = _name(rollout.target), _name(rollout.stable)
+    envoys = len(view.observed.envoys)
+    match rollout.step:
+        case "Warming":
+            count = _ready_pods(view, rollout.target)
+            return f"{count} of {needed} pods of revision {target} are ready; {stable} keeps all traffic until then"
+        case "Entering":
+            return f"revision {target} has a millionth until {envoys} Envoys show {needed} healthy pods of it"
+        case "Shifting":
+            return f"revision {target} takes over; {stable} is left when {envoys} Envoys have nothing running on it"
+        case "Leaving":
+            return f"revision {target} gives its place back to {stable}"
+        case None if rollout.stable is None:
+            return "no revision yet"
+        case None:
+            return f"revision {view.wanted or stable} is wanted"
+
+
+def _step_reason(view: View) -> Reason:
+    match view.rollout.step:
+        case "Warming":
+            return Reason.WARMING
+        case "Entering" | "Shifting":
+            return Reason.SHIFTING_TRAFFIC
+        case "Leaving":
+            return Reason.TAKING_BACK
+        case None:
+            return Reason.NOT_READY
+
+
+def _ready_pods(view: View, member: Member | None) -> int:
+    if member is None:
+        return 0
+    return sum(pod.ready and not pod.terminating and pod.revision == member.revision for pod in view.observed.pods)
+
+
+def _name(member: Member | None) -> str:
+    return member.revision if member else "none"
+
+
+JUDGES: Final[Mapping[ConditionType, Callable[[View], Judgement]]] = {
+    ConditionType.READY: ready,
+    ConditionType.SERVING: serving,
+    ConditionType.PROGRESSING: progressing,
+    ConditionType.DEGRADED: degraded,
+    ConditionType.MODEL_RESOLVED: model_resolved,
+    ConditionType.ROUTED: routed,
+    ConditionType.MODEL_FILES_UNAVAILABLE: files_unavailable,
+    ConditionType.DIGEST_CHANGED: digest_changed,
+    ConditionType.HOSTNAME_CONFLICT: hostname_conflict,
+}

@@ -1,0 +1,370 @@
+"""What does a ModelDeployment want next, given what is seen?"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from loadline_contracts.modeldeployment import (
+    ArmWeight,
+    Condition,
+    ModelDeployment,
+    ModelDeploymentStatus,
+    ModelStatus,
+    RevisionStatus,
+    RevisionTemplate,
+    RolloutStatus,
+    TrafficStatus,
+)
+
+from loadline_operators.modeldeployment import children, conditions, names
+from loadline_operators.modeldeployment.conditions import View
+from loadline_operators.modeldeployment.durations import parse_duration
+from loadline_operators.modeldeployment.rollout import (
+    Arm,
+    Evidence,
+    Limits,
+    Member,
+    Rollout,
+    advance,
+    arms,
+)
+from loadline_operators.planning import EnvoyFact, Manifest, Observed, Plan, PlanSettings, Resolution
+
+LOOK_AGAIN: Final = timedelta(milliseconds=500)
+"""How soon to look again while Envoys or pods are waited for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drain:
+    surging_since: datetime | None
+    relaxed: bool
+
+
+def plan(parent: ModelDeployment, observed: Observed, *, settings: PlanSettings, now: datetime) -> Plan:
+    """Decide the children that shall exist, and say what is so."""
+    observed = replace(observed, resolution=_remembered(parent, observed.resolution))
+    template = wanted_template(parent, observed, settings)
+    wanted = names.revision_name(template) if template else None
+    before = _from_status(parent.status)
+    rollout = advance(before, wanted, _evidence(parent, observed, before), _limits(parent, settings), now=now)
+    templates = {revision.name: revision.template for revision in parent.status.revisions}
+    if template and wanted:
+        templates[wanted] = template
+    drain = _drain(parent, observed, rollout, settings, now=now)
+    traffic = _traffic(parent, observed, rollout, templates)
+    view = View(
+        parent=parent,
+        observed=observed,
+        rollout=rollout,
+        wanted=wanted,
+        templates=templates,
+        acked=traffic.desired == traffic.acked and bool(traffic.acked),
+        surging=drain.surging_since is not None,
+        unprotected=drain.relaxed,
+        settings=settings,
+        now=now,
+    )
+    status = _status(view, traffic, drain)
+    return Plan(
+        children=_children(parent, rollout, templates, drain, settings, hostname_is_ours=not observed.hostname_holder),
+        status=status,
+        requeue_after=_look_again(rollout, status.conditions, drain),
+    )
+
+
+def _remembered(parent: ModelDeployment, resolution: Resolution) -> Resolution:
+    """Take the status's word for the model while the registry has not been asked yet, as after a restart."""
+    known = parent.status.model
+    if resolution.state != "pending" or known is None or known.uri != parent.spec.model.uri:
+        return resolution
+    return Resolution(
+        state="resolved",
+        uri=known.uri,
+        version=known.version,
+        digest=known.digest,
+        stale=bool(resolution.reason),
+        message=resolution.message,
+    )
+
+
+def wanted_template(parent: ModelDeployment, observed: Observed, settings: PlanSettings) -> RevisionTemplate | None:
+    """Return all that makes the wanted revision's pods; None while the model is not resolved."""
+    resolution = observed.resolution
+    if resolution.state != "resolved" or resolution.uri != parent.spec.model.uri:
+        return None
+    return RevisionTemplate(
+        model_uri=resolution.uri,
+        model_version=resolution.version,
+        digest=resolution.digest,
+        image=parent.spec.pod.image or settings.serving_image,
+        runtime=parent.spec.runtime,
+        pod=parent.spec.pod,
+    )
+
+
+def _from_status(status: ModelDeploymentStatus) -> Rollout:
+    members = {
+        revision.name: Member(revision=revision.name, slot=revision.slot, since=revision.since)
+        for revision in status.revisions
+    }
+    by_role = {revision.role: members[revision.name] for revision in status.revisions}
+    return Rollout(
+        stable=by_role.get("stable"),
+        target=by_role.get("target"),
+        retiring=tuple(members[revision.name] for revision in status.revisions if revision.role == "retiring"),
+        step=status.rollout.step if status.rollout else None,
+        since=status.rollout.since if status.rollout else None,
+        acked_since=status.traffic.acked_since,
+    )
+
+
+def _limits(parent: ModelDeployment, settings: PlanSettings) -> Limits:
+    return Limits(drain=parse_duration(parent.spec.routing.timeout), grace=settings.drain_grace)
+
+
+def _evidence(parent: ModelDeployment, observed: Observed, rollout: Rollout) -> Evidence:
+    stable, target = rollout.stable, rollout.target
+    leaver = target if rollout.step == "Leaving" else stable
+    needed = parent.spec.replicas
+    return Evidence(
+        target_ready=_ready(observed, target),
+        stable_ready=_ready(observed, stable),
+        needed=needed,
+        acked=_acked(parent, observed, arms(rollout)),
+        target_healthy=target is not None
+        and all(healthy >= needed for healthy in _healthy(parent, observed, target.slot)),
+        active_on_leaver=_active(observed, leaver),
+    )
+
+
+def _ready(observed: Observed, member: Member | None) -> int:
+    if member is None:
+        return 0
+    pods = (pod for pod in observed.pods if pod.revision == member.revision)
+    return sum(pod.ready and not pod.terminating for pod in pods)
+
+
+def _acked(parent: ModelDeployment, observed: Observed, wanted: tuple[Arm, ...]) -> bool:
+    """Return whether every Envoy shows exactly these arms on every route."""
+    weights = {arm.slot: arm.weight for arm in wanted}
+    shown = [_weights(envoy, key) for envoy in observed.envoys for key in route_keys(parent, observed)]
+    return bool(shown) and bool(weights) and all(seen == weights for seen in shown)
+
+
+def route_keys(parent: ModelDeployment, observed: Observed) -> tuple[str, ...]:
+    """Return the routes that shall exist: the one by hostname not while another object holds the hostname."""
+    by_host = f"httproute/{names.host_route(parent)}"
+    return tuple(key for key in names.route_keys(parent) if key != by_host or not observed.hostname_holder)
+
+
+def _weights(envoy: EnvoyFact, key: str) -> dict[int, int] | None:
+    if envoy.routes is None or key not in envoy.routes:
+        return None
+    return {slot: arm.weight for slot, arm in envoy.routes[key].items() if arm.weight > 0}
+
+
+def _healthy(parent: ModelDeployment, observed: Observed, slot: int) -> list[int]:
+    counts = []
+    for envoy in observed.envoys:
+        for key in route_keys(parent, observed):
+            arm = (envoy.routes or {}).get(key, {}).get(slot)
+            counts.append(arm.healthy if arm else 0)
+    return counts or [0]
+
+
+def _active(observed: Observed, member: Member | None) -> int:
+    if member is None:
+        return 0
+    return sum(
+        slots[member.slot].active
+        for envoy in observed.envoys
+        for slots in (envoy.routes or {}).values()
+        if member.slot in slots
+    )
+
+
+def _drain(
+    parent: ModelDeployment, observed: Observed, rollout: Rollout, settings: PlanSettings, *, now: datetime
+) -> _Drain:
+    """Decide whether the only pod stands on a node that is being emptied, and for how long already."""
+    stable = rollout.stable
+    stands = stable is not None and any(
+        pod.revision == stable.revision and pod.node in observed.cordoned_nodes and not pod.terminating
+        for pod in observed.pods
+    )
+    if parent.spec.replicas != 1 or not stands:
+        return _Drain(surging_since=None, relaxed=False)
+    since = parent.status.surging_since or now
+    waited = now - since >= settings.surge_deadline
+    return _Drain(surging_since=since, relaxed=waited and _ready(observed, stable) < 2)
+
+
+def _children(
+    parent: ModelDeployment,
+    rollout: Rollout,
+    templates: dict[str, RevisionTemplate],
+    drain: _Drain,
+    settings: PlanSettings,
+    *,
+    hostname_is_ours: bool,
+) -> tuple[Manifest, ...]:
+    if rollout.stable is None:
+        return ()
+    made: list[Manifest] = [
+        children.service_account(parent),
+        children.store_secret(parent, settings.store),
+        children.network_policy(parent, settings),
+        children.traffic_policy(parent, by_host=hostname_is_ours),
+    ]
+    access = children.security_policy(parent, by_host=hostname_is_ours)
+    made += [access] if access else []
+    for member in _members(rollout):
+        made += _of_revision(
+            parent, member, templates[member.revision], drain, settings, is_stable=member is rollout.stable
+        )
+    return (*made, *children.routes(parent, arms(rollout), settings, by_host=hostname_is_ours))
+
+
+def _of_revision(
+    parent: ModelDeployment,
+    member: Member,
+    template: RevisionTemplate,
+    drain: _Drain,
+    settings: PlanSettings,
+    *,
+    is_stable: bool,
+) -> list[Manifest]:
+    extra = 1 if is_stable and drain.surging_since else 0
+    replicas = parent.spec.replicas + extra
+    return [
+        children.service(parent, member.revision),
+        children.disruption_budget(parent, member.revision, relaxed=drain.relaxed),
+        children.deployment(parent, member.revision, template, replicas=replicas, settings=settings),
+    ]
+
+
+def _members(rollout: Rollout) -> tuple[Member, ...]:
+    first = (member for member in (rollout.stable, rollout.target) if member is not None)
+    return (*first, *rollout.retiring)
+
+
+def _traffic(
+    parent: ModelDeployment, observed: Observed, rollout: Rollout, templates: dict[str, RevisionTemplate]
+) -> TrafficStatus:
+    before = parent.status.traffic
+    wanted = arms(rollout)
+    desired = [ArmWeight(revision=arm.revision, weight=arm.weight) for arm in wanted]
+    acked = desired if _acked(parent, observed, wanted) else _shown(parent, observed, rollout)
+    return TrafficStatus(
+        desired=desired,
+        acked=acked,
+        acked_since=rollout.acked_since,
+        generation=before.generation + (desired != before.desired),
+        envoys=len(observed.envoys),
+        summary=summarise(acked, templates),
+    )
+
+
+def _shown(parent: ModelDeployment, observed: Observed, rollout: Rollout) -> list[ArmWeight]:
+    """Return the split that all Envoys agree on; nothing when they do not."""
+    by_slot = {member.slot: member.revision for member in reversed(_members(rollout))}
+    shown = [_weights(envoy, key) for envoy in observed.envoys for key in route_keys(parent, observed)]
+    if not shown or shown[0] is None or any(seen != shown[0] for seen in shown):
+        return []
+    return [
+        ArmWeight(revision=by_slot[slot], weight=weight) for slot, weight in sorted(shown[0].items()) if slot in by_slot
+    ]
+
+
+def summarise(acked: list[ArmWeight], templates: dict[str, RevisionTemplate]) -> str:
+    """Say the split in a word: ``v3 100%``."""
+    parts = []
+    for arm in sorted(acked, key=lambda arm: -arm.weight):
+        template = templates.get(arm.revision)
+        version = template.model_version if template else arm.revision
+        parts.append(f"{label(version)} {arm.weight / 10_000:g}%")
+    return " ".join(parts)
+
+
+def label(version: str) -> str:
+    """Write a registry version as v7, anything else as it is."""
+    return f"v{version}" if version.isdigit() else version
+
+
+def _status(view: View, traffic: TrafficStatus, drain: _Drain) -> ModelDeploymentStatus:
+    parent, observed, rollout = view.parent, view.observed, view.rollout
+    revisions = [_revision_status(member, view) for member in _members(rollout)]
+    most = _most_traffic(traffic, revisions)
+    wanted_total = parent.spec.replicas
+    extra = max(0, sum(revision.replicas for revision in revisions) - wanted_total) if most else 0
+    resolution = observed.resolution
+    resolved = resolution.state == "resolved"
+    return ModelDeploymentStatus(
+        observed_generation=parent.metadata.generation,
+        conditions=conditions.judge(view),
+        model=ModelStatus(uri=resolution.uri, version=resolution.version, digest=resolution.digest)
+        if resolved
+        else parent.status.model,
+        revisions=revisions,
+        rollout=_rollout_status(view),
+        traffic=traffic,
+        replicas=most.replicas if most else 0,
+        ready_replicas=most.ready_replicas if most else 0,
+        extra_replicas=extra,
+        selector=_selector(parent, most),
+        served_version=label(most.model_version) if most else "",
+        replica_summary=_replica_summary(most, wanted_total, extra),
+        surging_since=drain.surging_since,
+        url=f"{view.settings.gateway.url}{names.path_prefix(parent)}",
+        grpc_authority=names.grpc_authority(parent, view.settings.gateway.grpc_domain),
+    )
+
+
+def _most_traffic(traffic: TrafficStatus, revisions: list[RevisionStatus]) -> RevisionStatus | None:
+    weights = {arm.revision: arm.weight for arm in traffic.desired}
+    return max(revisions, key=lambda revision: weights.get(revision.name, -1), default=None)
+
+
+def _selector(parent: ModelDeployment, revision: RevisionStatus | None) -> str:
+    if revision is None:
+        return ""
+    return ",".join(f"{key}={value}" for key, value in names.revision_selector(parent, revision.name).items())
+
+
+def _replica_summary(most: RevisionStatus | None, wanted: int, extra: int) -> str:
+    ready = min(most.ready_replicas, wanted) if most else 0
+    return f"{ready}/{wanted}+{extra}" if extra else f"{ready}/{wanted}"
+
+
+def _revision_status(member: Member, view: View) -> RevisionStatus:
+    rollout, observed = view.rollout, view.observed
+    template = view.templates[member.revision]
+    deployment = observed.deployments.get(member.revision)
+    return RevisionStatus(
+        name=member.revision,
+        role="stable" if member is rollout.stable else "target" if member is rollout.target else "retiring",
+        slot=member.slot,
+        model_version=template.model_version,
+        since=member.since,
+        template=template,
+        replicas=deployment.replicas if deployment else 0,
+        ready_replicas=_ready(observed, member),
+    )
+
+
+def _rollout_status(view: View) -> RolloutStatus | None:
+    rollout = view.rollout
+    if rollout.step is None or rollout.since is None:
+        return None
+    return RolloutStatus(step=rollout.step, since=rollout.since, message=conditions.step_message(view))
+
+
+def _look_again(rollout: Rollout, judged: list[Condition], drain: _Drain) -> timedelta | None:
+    if rollout.stable is None:
+        return None
+    waits_for_envoys = rollout.acked_since is None or rollout.retiring
+    if waits_for_envoys or rollout.step in {"Entering", "Shifting", "Leaving"}:
+        return LOOK_AGAIN
+    if drain.surging_since or rollout.step == "Warming" or conditions.is_not_ready(judged):
+        return timedelta(seconds=5)
+    return None
