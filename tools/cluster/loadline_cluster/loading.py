@@ -1,0 +1,60 @@
+"""Which images does each node lack, and how do they get there?"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from loadline_cluster import cluster, paths
+from loadline_cluster.errors import ClusterToolError
+from loadline_cluster.image_store import store
+from loadline_cluster.run import run
+from loadline_cluster.steps import step
+
+LABEL = "loadline.dev/id"
+CONTAINERD = ("ctr", "--namespace", "k8s.io", "images")
+
+
+def ensure(name: str, images: Iterable[str]) -> None:
+    """Bring `images` to those nodes of the cluster that do not have them."""
+    nodes = cluster.nodes(name)
+    for image in images:
+        with step(f"load {image}", f"the nodes of {name} reach no registry that has it") as under_way:
+            identity = store().identity(image)
+            if identity is None:
+                raise ClusterToolError(
+                    f"No image {image} here\n  What to do: `python -m loadline_cluster images` builds ours"
+                )
+            lacking = [node for node in nodes if not _has(node, image, identity)]
+            if not lacking:
+                under_way.already("every node has it")
+                continue
+            archive = _archive(image, identity)
+            with ThreadPoolExecutor() as pool:
+                for loaded in [pool.submit(_load, node, image, identity, archive) for node in lacking]:
+                    loaded.result()
+
+
+def _has(node: str, image: str, identity: str) -> bool:
+    listed = run(["docker", "exec", node, *CONTAINERD, "ls", f"name=={image}"], deadline=60)
+    return f"{LABEL}={identity}" in listed
+
+
+def _load(node: str, image: str, identity: str, archive: Path) -> None:
+    remedy = f"the node may be out of disk: docker exec {node} df /var"
+    run(["docker", "exec", "-i", node, *CONTAINERD, "import", "-"], deadline=300, stdin=archive, remedy=remedy)
+    run(["docker", "exec", node, *CONTAINERD, "label", image, f"{LABEL}={identity}"], deadline=60)
+
+
+def _archive(image: str, identity: str) -> Path:
+    """The image as a file; kept, so that the next cluster is quick, until another takes its place."""
+    folder = paths.made(paths.cache() / "archives")
+    stem = image.replace("/", "_").rpartition(":")[0]
+    archive = folder / f"{stem}:{identity[:12]}.tar".replace(":", "-")
+    if not archive.exists():
+        for older in folder.glob(f"{stem.replace(':', '-')}-*.tar"):
+            older.unlink()
+        arriving = archive.with_suffix(".part")
+        arriving.unlink(missing_ok=True)
+        store().save(image, arriving)
+        arriving.rename(archive)
+    return archive
