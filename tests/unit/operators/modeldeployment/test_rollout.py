@@ -36,7 +36,9 @@ def weights(rollout: Rollout) -> dict[str, int]:
 
 
 def at(step: str, *, acked_since: datetime | None = None) -> Rollout:
-    return replace(STEADY, target=Member(revision="b", slot=1, since=NOW), step=step, since=NOW, acked_since=acked_since)
+    return replace(
+        STEADY, target=Member(revision="b", slot=1, since=NOW), step=step, since=NOW, acked_since=acked_since
+    )
 
 
 def test_the_first_revision_takes_the_whole_route_at_once() -> None:
