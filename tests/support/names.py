@@ -12,7 +12,6 @@ OPERATOR: Final = "loadline-operator"
 MLFLOW: Final = "loadline-mlflow"
 STORE: Final = "loadline-store"
 BUCKET: Final = "loadline-models"
-STORE_WRITER: Final = "loadline-store-writer"
 
 MODEL_LABEL: Final = "loadline.dev/model-deployment"
 REVISION_LABEL: Final = "loadline.dev/revision"

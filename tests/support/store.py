@@ -5,7 +5,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import obstore
 from obstore.store import S3Store
 from support import names
 from support.cluster import Cluster, decoded_secret
@@ -43,10 +42,10 @@ def forwarded(cluster: Cluster, target: str, port: int, *, namespace: str = name
 
 
 @contextmanager
-def object_store(cluster: Cluster) -> Iterator[S3Store]:
+def object_store(cluster: Cluster, *, namespace: str = names.SYSTEM, release: str = names.RELEASE) -> Iterator[S3Store]:
     """The chart's bucket, with the writer's credentials."""
-    keys = decoded_secret(cluster.must_get("Secret", names.STORE_WRITER, names.SYSTEM))
-    with forwarded(cluster, f"service/{names.STORE}", 7070) as port:
+    keys = decoded_secret(cluster.must_get("Secret", f"{release}-store-writer", namespace))
+    with forwarded(cluster, f"service/{release}-store", 7070, namespace=namespace) as port:
         yield S3Store(
             names.BUCKET,
             endpoint=f"http://127.0.0.1:{port}",
@@ -56,16 +55,3 @@ def object_store(cluster: Cluster) -> Iterator[S3Store]:
             virtual_hosted_style_request=False,
             client_options={"allow_http": True},
         )
-
-
-def model_folder(digest: str) -> str:
-    """Where the files of a model digest lie."""
-    return f"models/{digest.removeprefix('sha256:')}"
-
-
-def spoil(store: S3Store, digest: str, path: str, content: bytes) -> bytes:
-    """Put other bytes where a file of a model lies, and return the right ones."""
-    place = f"{model_folder(digest)}/files/{path}"
-    right = bytes(obstore.get(store, place).bytes())
-    obstore.put(store, place, content)
-    return right
