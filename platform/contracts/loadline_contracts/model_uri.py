@@ -15,7 +15,7 @@ PLAIN_FILE_ENTRY = "model.onnx"
 _SPELLINGS = "models:/name/7, models:/name@alias, https://host/file.onnx or s3://bucket/file.onnx"
 _MODEL_NAME = re.compile(r"[^\s/:@](?:[^\x00-\x1f\x7f/:@]*[^\s/:@])?")
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
-_ALIAS = re.compile(r"[\w-]{1,255}", re.ASCII)
+_ALIAS = re.compile(r"[\w.-]{1,255}", re.ASCII)
 _RESERVED_ALIAS = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -90,7 +90,7 @@ def _registered(uri: str, sha256: str | None) -> RegisteredVersion | RegisteredA
 
 def _alias(uri: str, alias: str) -> str:
     if not _ALIAS.fullmatch(alias):
-        raise ModelUriError(f"{uri!r} names no alias: aliases are letters, digits, '_' and '-'")
+        raise ModelUriError(f"{uri!r} names no alias: an alias is letters, digits, '_' and '-'")
     if _RESERVED_ALIAS.fullmatch(alias):
         raise ModelUriError(
             f"{uri!r}: the registry keeps 'latest' and 'v<number>' for itself; name an alias of your own"
