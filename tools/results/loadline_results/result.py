@@ -44,7 +44,8 @@ class Result(BaseModel):
     def speaks_of_the_same(self, other: "Result") -> bool:
         """Whether runs of the other one may be counted with these."""
         same = ("name", "form", "wanted_runs", "commit", "paths")
-        return all(getattr(self, key) == getattr(other, key) for key in same) and not self.uncommitted
+        alike = all(getattr(self, key) == getattr(other, key) for key in same)
+        return alike and not self.uncommitted and not other.uncommitted
 
 
 class Recording:
