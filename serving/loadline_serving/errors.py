@@ -1,0 +1,91 @@
+"""What can go wrong, and who can do something about it?
+
+A `RequestError` is an answer to one caller; a `StartupFault` ends the process and is told to the operator.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Reason(StrEnum):
+    """Why a pod does not start, in the words that become a condition's reason."""
+
+    MODEL_FILES_UNAVAILABLE = "ModelFilesUnavailable"
+    DIGEST_MISMATCH = "DigestMismatch"
+    NOT_ONNX = "NotOnnx"
+    UNSUPPORTED_OPERATOR = "UnsupportedOperator"
+    MODEL_LOAD_FAILED = "ModelLoadFailed"
+    WARMUP_FAILED = "WarmupFailed"
+    BAD_SETTINGS = "BadSettings"
+
+
+class StartupFault(Exception):  # noqa: N818 - "fault" is the word of the operator's conditions
+    """A definite fault: trying again with the same files and settings ends the same way."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class RequestError(Exception):
+    """One request that gets an error: an HTTP status, the gRPC status of the same meaning, a sentence."""
+
+    http_status: ClassVar[int]
+    grpc_status: ClassVar[str]
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class BadRequestError(RequestError):
+    """The caller's message is not what the model takes."""
+
+    http_status = 400
+    grpc_status = "INVALID_ARGUMENT"
+
+
+class ModelNotFoundError(RequestError):
+    """The caller names a model or version that this process does not serve."""
+
+    http_status = 404
+    grpc_status = "NOT_FOUND"
+
+
+class TooLargeError(RequestError):
+    """The body is over the limit."""
+
+    http_status = 413
+    grpc_status = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the request is larger than {limit} bytes, the limit of this server")
+
+
+class UnsupportedEncodingError(RequestError):
+    """The body is compressed."""
+
+    http_status = 415
+    grpc_status = "UNIMPLEMENTED"
+
+
+class InferenceFailedError(RequestError):
+    """The model raised an error."""
+
+    http_status = 500
+    grpc_status = "INTERNAL"
+
+
+class UnsupportedOutputError(RequestError):
+    """The model returns something that the protocol has no form for."""
+
+    http_status = 501
+    grpc_status = "UNIMPLEMENTED"
+
+
+class NotReadyError(RequestError):
+    """The model is still loading."""
+
+    http_status = 503
+    grpc_status = "UNAVAILABLE"

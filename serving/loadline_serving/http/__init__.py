@@ -1,0 +1,1 @@
+"""How does the model answer over HTTP?"""

@@ -1,0 +1,42 @@
+"""Which HTTP request goes where: the infer path past everything, the rest through FastAPI."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from loadline_serving.http.infer import InferEndpoint, Message, Receive, Scope, Send
+from loadline_serving.inference import Identity
+from loadline_serving.lifecycle import Lifecycle
+
+App = Callable[[Scope, Receive, Send], Any]
+
+
+class Front:
+    """The ASGI application."""
+
+    def __init__(self, identity: Identity, infer: InferEndpoint, lifecycle: Lifecycle, rest: Callable[[], App]) -> None:
+        self._infer = infer
+        self._lifecycle = lifecycle
+        self._make_rest = rest
+        self._rest: App | None = None
+        model = f"/v2/models/{identity.name}"
+        self._infer_paths = frozenset({f"{model}/infer", f"{model}/versions/{identity.version}/infer"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["path"] in self._infer_paths and scope["method"] == "POST":
+            self._lifecycle.touch()
+            await self._infer(scope, receive, send)
+            return
+        if not scope["path"].startswith("/v2/health/"):
+            self._lifecycle.touch()
+        if self._rest is None:
+            self._rest = self._make_rest()
+        await self._rest(scope, receive, self._closing(send) if self._lifecycle.draining() else send)
+
+    def _closing(self, send: Send) -> Send:
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*cast("Any", message)["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        return send_and_close

@@ -1,0 +1,109 @@
+"""How does one infer request over HTTP get its answer, with nothing on the way that it does not need?
+
+This is raw ASGI: FastAPI's routing and pydantic cost several times what a small model does.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any
+
+import orjson
+
+from loadline_serving.errors import (
+    RequestError,
+    TooLargeError,
+    UnsupportedEncodingError,
+)
+from loadline_serving.inference import Slot
+from loadline_serving.metrics import HTTP, Recorder
+from loadline_serving.protocol import openinference
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+ARM_HEADER = b"x-loadline-arm"
+_JSON = (b"content-type", b"application/json")
+_BYTES = (b"content-type", b"application/octet-stream")
+_CLOSE = (b"connection", b"close")
+
+
+class InferEndpoint:
+    """Answers POST …/infer."""
+
+    def __init__(self, slot: Slot, recorder: Recorder, *, max_bytes: int, closing: Callable[[], bool]) -> None:
+        self._slot = slot
+        self._recorder = recorder
+        self._max_bytes = max_bytes
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        self._recorder.arrived()
+        arm, status = b"", 499
+        try:
+            json_length: bytes | None = None
+            encoding = length = b""
+            for name, value in scope["headers"]:
+                if name == b"inference-header-content-length":
+                    json_length = value
+                elif name == ARM_HEADER:
+                    arm = value
+                elif name == b"content-length":
+                    length = value
+                elif name == b"content-encoding":
+                    encoding = value
+            try:
+                body = await self._read(receive, length, encoding)
+                if body is None:
+                    return
+                status, headers, answer = 200, *self._answer(body, json_length)
+            except RequestError as error:
+                status, headers, answer = error.http_status, [_JSON], error_body(error.message)
+            headers.append((b"content-length", b"%d" % len(answer)))
+            if self._closing():
+                headers.append(_CLOSE)
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer})
+        finally:
+            self._recorder.answered(arm, status, HTTP, perf_counter() - started)
+
+    async def _read(self, receive: Receive, length: bytes, encoding: bytes) -> bytes | None:
+        """The whole body, or None if the caller went away; refused as soon as it is known to be too long."""
+        if encoding not in {b"", b"identity"}:
+            raise UnsupportedEncodingError("Content-Encoding is not supported; send the body uncompressed")
+        self._expect_within_limit(int(length or 0))
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            body: bytes = message.get("body", b"")
+            self._expect_within_limit(len(body))
+            return body
+        parts = bytearray()
+        while message["type"] == "http.request":
+            parts += message.get("body", b"")
+            self._expect_within_limit(len(parts))
+            if not message.get("more_body"):
+                return bytes(parts)
+            message = await receive()
+        return None
+
+    def _expect_within_limit(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise TooLargeError(self._max_bytes)
+
+    def _answer(self, body: bytes, header: bytes | None) -> tuple[Headers, bytes]:
+        model = self._slot.get()
+        json_length = None if header is None else openinference.json_length(header, len(body))
+        request = openinference.decode(body, json_length, model.signature)
+        results = model.run(request.outputs, request.feeds)
+        answer, head = openinference.encode(request, results, model.signature, self._slot.identity)
+        if head is None:
+            return [_JSON], answer
+        return [_BYTES, (b"inference-header-content-length", b"%d" % head)], answer
+
+
+def error_body(message: str) -> bytes:
+    """The one form that every error has."""
+    return orjson.dumps({"error": message}, default=str)

@@ -1,0 +1,1 @@
+"""How are tensors written and read in each encoding of the Open Inference Protocol?"""

@@ -1,0 +1,122 @@
+"""How does the model answer over gRPC?"""
+
+from time import perf_counter
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from loadline_serving.errors import NotReadyError, RequestError
+from loadline_serving.inference import Slot
+from loadline_serving.lifecycle import Lifecycle
+from loadline_serving.metrics import GRPC, Recorder
+from loadline_serving.protocol import messages, metadata
+from loadline_serving.protocol import open_inference_pb2 as pb
+from loadline_serving.protocol import open_inference_pb2_grpc as pb_grpc
+
+SERVICE = "inference.GRPCInferenceService"
+_ARM = "x-loadline-arm"
+Context = grpc.aio.ServicerContext
+
+
+class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
+    """The protocol's service."""
+
+    def __init__(self, slot: Slot, lifecycle: Lifecycle, recorder: Recorder) -> None:
+        self._slot = slot
+        self._lifecycle = lifecycle
+        self._recorder = recorder
+
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
+        """Run the model."""
+        started = perf_counter()
+        self._lifecycle.touch()
+        self._recorder.arrived()
+        code = "CANCELLED"
+        try:
+            answer = self._infer(request)
+            code = "OK"
+            return answer
+        except RequestError as error:
+            code = error.grpc_status
+            await context.abort(grpc.StatusCode[code], error.message)
+            raise AssertionError from None
+        finally:
+            self._recorder.answered(_arm(context), code, GRPC, perf_counter() - started)
+
+    def _infer(self, message: pb.ModelInferRequest) -> pb.ModelInferResponse:
+        identity = self._slot.identity
+        identity.expect(message.model_name, message.model_version)
+        model = self._slot.get()
+        request = messages.decode(message, model.signature)
+        return messages.encode(request, model.run(request.outputs, request.feeds), model.signature, identity)
+
+    async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: ARG002
+        """Whether the process runs."""
+        return pb.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: pb.ServerReadyRequest, context: Context) -> pb.ServerReadyResponse:  # noqa: ARG002
+        """Whether requests should be sent here."""
+        return pb.ServerReadyResponse(ready=self._lifecycle.wants_requests)
+
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:
+        """Whether the model answers."""
+        await self._expect(context, request.name, request.version)
+        return pb.ModelReadyResponse(ready=self._lifecycle.wants_requests)
+
+    async def ServerMetadata(self, request: pb.ServerMetadataRequest, context: Context) -> pb.ServerMetadataResponse:  # noqa: ARG002
+        """What the server is."""
+        return pb.ServerMetadataResponse(**metadata.server())
+
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:
+        """What the model takes and gives."""
+        await self._expect(context, request.name, request.version)
+        try:
+            signature = self._slot.get().signature
+        except NotReadyError as error:
+            await context.abort(grpc.StatusCode[error.grpc_status], error.message)
+        return pb.ModelMetadataResponse(**metadata.model(self._slot.identity, signature))
+
+    async def _expect(self, context: Context, name: str, version: str) -> None:
+        try:
+            self._slot.identity.expect(name, version)
+        except RequestError as error:
+            await context.abort(grpc.StatusCode[error.grpc_status], error.message)
+
+
+class GrpcServer:
+    """The listening server, with the standard health service beside ours."""
+
+    def __init__(self, service: InferenceService, host: str, port: int, *, max_bytes: int) -> None:
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", max_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        self._health = health.aio.HealthServicer()
+        pb_grpc.add_GRPCInferenceServiceServicer_to_server(service, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self.port = self._server.add_insecure_port(f"{host}:{port}")
+
+    async def start(self) -> None:
+        """Accept calls; health says NOT_SERVING until the model is there."""
+        await self.tell(serving=False)
+        await self._server.start()
+
+    async def tell(self, *, serving: bool) -> None:
+        """What the health service answers from now on."""
+        status = health_pb2.HealthCheckResponse
+        for service in ("", SERVICE):
+            await self._health.set(service, status.SERVING if serving else status.NOT_SERVING)
+
+    async def close(self, grace: float) -> None:
+        """Send every connection away politely and wait for the calls under way."""
+        await self._server.stop(grace)
+
+
+def _arm(context: Context) -> bytes:
+    for key, value in context.invocation_metadata() or ():
+        if key == _ARM:
+            return value if isinstance(value, bytes) else value.encode()
+    return b""

@@ -1,0 +1,198 @@
+"""How does an ONNX file become a model that is warm, or a fault that says why not?"""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from loadline_serving.datatypes import BY_ONNX_TYPE, Array
+from loadline_serving.errors import InferenceFailedError, Reason, StartupFault
+from loadline_serving.settings import GraphOptimization
+from loadline_serving.signature import VARIABLE, Signature, TensorSpec
+
+_ORT_FAULTS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+    ort_errors.EPFail,
+    RuntimeError,
+    ValueError,
+)
+# Lengths tried in turn for dimensions of any length: a convolution takes no 1x1 picture, most others do.
+_WARMUP_LENGTHS = (1, 8, 32, 224)
+_OPTIMIZATION = {
+    GraphOptimization.DISABLED: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    GraphOptimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    GraphOptimization.EXTENDED: ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    GraphOptimization.ALL: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+_MAPS = re.compile(r"seq\(map\((string|int64),tensor\(float\)\)\)")
+_CUSTOM_OPERATOR = re.compile(r"([\w.\-]*):(\w+)\((-?\d+)\) is not a registered function/op")
+_UNKNOWN_OPERATOR = re.compile(r"No Op registered for (\w+) with domain_version of (\d+)")
+_NO_KERNEL = re.compile(r"Could not find an implementation for ([\w.:]+)\((\d+)\) node")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeOptions:
+    """How ONNX Runtime runs the model."""
+
+    threads: int = 1
+    graph_optimization: GraphOptimization = GraphOptimization.ALL
+
+
+class OnnxModel:
+    """One ONNX Runtime session and its signature."""
+
+    def __init__(self, session: ort.InferenceSession, signature: Signature, maps: frozenset[str]) -> None:
+        self._session = session
+        self._signature = signature
+        self._maps = maps
+
+    @property
+    def signature(self) -> Signature:
+        """What the model takes and gives."""
+        return self._signature
+
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
+        """Compute the outputs in the calling thread; the interpreter lock is free meanwhile."""
+        try:
+            results: list[Any] = self._session.run(outputs, feeds)
+        except _ORT_FAULTS as error:
+            raise InferenceFailedError(f"the model failed on this input: {_first_line(error)}") from error
+        if self._maps:
+            return [
+                _table(result) if name in self._maps else result for name, result in zip(outputs, results, strict=True)
+            ]
+        return results
+
+    def warm_up(self) -> None:
+        """Run on made-up inputs of the real signature, so that the first caller pays for nothing."""
+        fault: InferenceFailedError | None = None
+        outputs = self._signature.wanted(tuple(self._signature.outputs))
+        for feeds in _made_up_inputs(self._signature):
+            try:
+                self.run(outputs, feeds)
+                self.run(outputs, feeds)
+            except InferenceFailedError as error:
+                fault = fault or error
+            else:
+                return
+        raise StartupFault(Reason.WARMUP_FAILED, f"the model loads but fails on made-up inputs: {fault}")
+
+
+def load(path: Path, options: RuntimeOptions) -> OnnxModel:
+    """Open an ONNX file; every fault is a StartupFault that names the cause."""
+    session_options = ort.SessionOptions()
+    session_options.intra_op_num_threads = options.threads
+    session_options.inter_op_num_threads = 1
+    session_options.graph_optimization_level = _OPTIMIZATION[options.graph_optimization]
+    # Spinning threads would take CPU time from the event loop between requests.
+    session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session_options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(path, session_options, providers=["CPUExecutionProvider"])
+    except _ORT_FAULTS as error:
+        raise _load_fault(path.name, error) from error
+    outputs = session.get_outputs()
+    maps = frozenset(output.name for output in outputs if _MAPS.fullmatch(output.type))
+    return OnnxModel(session, _signature(path.name, session.get_inputs(), outputs), maps)
+
+
+def _load_fault(name: str, error: Exception) -> StartupFault:
+    text = _first_line(error)
+    if isinstance(error, ort_errors.InvalidProtobuf) or "ModelProto does not have a graph" in text:
+        return StartupFault(
+            Reason.NOT_ONNX, f"{name} is not an ONNX model, or is cut short: ONNX Runtime cannot parse it"
+        )
+    if operator := _operator(text):
+        return StartupFault(
+            Reason.UNSUPPORTED_OPERATOR,
+            f"{name} uses {operator}, which ONNX Runtime {ort.__version__} does not have; "
+            "export the model with standard operators or an older opset",
+        )
+    return StartupFault(Reason.MODEL_LOAD_FAILED, f"ONNX Runtime {ort.__version__} cannot load {name}: {text}")
+
+
+def _operator(text: str) -> str | None:
+    if match := _CUSTOM_OPERATOR.search(text):
+        domain, operator, opset = match.groups()
+        return f"operator {operator} of domain '{domain or 'ai.onnx'}', opset {opset}"
+    if match := _UNKNOWN_OPERATOR.search(text):
+        return f"operator {match[1]} of domain 'ai.onnx', opset {match[2]}"
+    if match := _NO_KERNEL.search(text):
+        domain, _, operator = match[1].rpartition(":")
+        return f"operator {operator} of domain '{domain or 'ai.onnx'}', opset {match[2]}"
+    return None
+
+
+def _signature(name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> Signature:
+    for node in inputs:
+        if node.type not in BY_ONNX_TYPE:
+            raise StartupFault(
+                Reason.MODEL_LOAD_FAILED,
+                f"input '{node.name}' of {name} is of type {node.type}, which the inference protocol cannot carry",
+            )
+    specs = {node.name: spec for node in outputs if (spec := _output(node)) is not None}
+    return Signature(
+        inputs={node.name: _tensor(node, node.type) for node in inputs},
+        outputs=specs,
+        untransferable={node.name: node.type for node in outputs if node.name not in specs},
+        all_outputs=tuple(node.name for node in outputs),
+    )
+
+
+def _output(node: Any) -> TensorSpec | None:
+    if _MAPS.fullmatch(node.type):
+        datatype = BY_ONNX_TYPE["tensor(float)"]
+        return TensorSpec(name=node.name, datatype=datatype, shape=(VARIABLE, VARIABLE))
+    return _tensor(node, node.type) if node.type in BY_ONNX_TYPE else None
+
+
+def _tensor(node: Any, onnx_type: str) -> TensorSpec:
+    shape = tuple(length if isinstance(length, int) else VARIABLE for length in node.shape)
+    return TensorSpec(name=node.name, datatype=BY_ONNX_TYPE[onnx_type], shape=shape)
+
+
+def _table(rows: Sequence[Mapping[Any, float]]) -> Array:
+    """One row of probabilities for each map of scikit-learn's ZipMap, columns in the maps' order of labels."""
+    labels = list(rows[0]) if rows else []
+    return np.array([[row[label] for label in labels] for row in rows], np.float32).reshape(-1, len(labels))
+
+
+def _made_up_inputs(signature: Signature) -> Iterator[dict[str, Array]]:
+    """The first dimension of any length is the batch and stays 1; the others grow until the model is content."""
+    seen: set[tuple[tuple[int, ...], ...]] = set()
+    for length in _WARMUP_LENGTHS:
+        shapes = tuple(_made_up_shape(spec.shape, length) for spec in signature.inputs.values())
+        if shapes in seen:
+            return
+        seen.add(shapes)
+        yield {
+            spec.name: _made_up_tensor(spec, shape)
+            for spec, shape in zip(signature.inputs.values(), shapes, strict=True)
+        }
+
+
+def _made_up_shape(shape: tuple[int, ...], length: int) -> tuple[int, ...]:
+    lengths = itertools.chain((1,), itertools.repeat(length)) if shape[:1] == (VARIABLE,) else itertools.repeat(length)
+    return tuple(next(lengths) if dimension == VARIABLE else dimension for dimension in shape)
+
+
+def _made_up_tensor(spec: TensorSpec, shape: tuple[int, ...]) -> Array:
+    fill = "" if spec.datatype.name == "BYTES" else 0
+    return np.full(shape, fill, spec.datatype.numpy)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:1000]

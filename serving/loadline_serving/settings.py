@@ -1,0 +1,101 @@
+"""Which settings does the environment give, and are they all right?"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from loadline_contracts.model_files import ModelDigest
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from loadline_serving.errors import Reason, StartupFault
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class GraphOptimization(StrEnum):
+    """How far ONNX Runtime rewrites the graph when it loads it."""
+
+    DISABLED = "disabled"
+    BASIC = "basic"
+    EXTENDED = "extended"
+    ALL = "all"
+
+
+class LogLevel(StrEnum):
+    """The least severe event that is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class CommonSettings(BaseSettings):
+    """What every command reads. Each field is the variable LOADLINE_<FIELD>."""
+
+    model_config = SettingsConfigDict(env_prefix="LOADLINE_", frozen=True, use_attribute_docstrings=True)
+
+    model_dir: Path = Path("/model")
+    """The folder of the model: `manifest.json` and `files/`."""
+    log_level: LogLevel = LogLevel.INFO
+    """The least severe event that is logged."""
+
+    @classmethod
+    def read(cls) -> Self:
+        """The settings, or one fault that names every variable that is wrong."""
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = "; ".join(
+                f"LOADLINE_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()
+            )
+            raise StartupFault(Reason.BAD_SETTINGS, f"bad environment: {problems}") from error
+
+
+class FetchSettings(CommonSettings):
+    """What `fetch` reads. Credentials are the store's own variables (AWS_ACCESS_KEY_ID and so on)."""
+
+    model_digest: ModelDigest
+    """The model to fetch."""
+    store_url: str
+    """The bucket: `s3://…`, `gs://…`, `az://…`, or a folder as `file:///…`."""
+    store_endpoint: str | None = None
+    """The address of an S3 server other than the cloud's own."""
+    store_region: str | None = None
+    """The bucket's region."""
+
+
+class ServeSettings(CommonSettings):
+    """What `serve` reads."""
+
+    model_name: Annotated[str, Field(min_length=1, pattern=r"^[^/]+$")]
+    """The name callers use."""
+    model_namespace: str = ""
+    """The namespace of the ModelDeployment."""
+    model_version: Annotated[str, Field(min_length=1, pattern=r"^[^/]+$")] = "1"
+    """The version callers may name and answers carry."""
+    model_digest: ModelDigest | None = None
+    """The digest that the files were fetched by."""
+    revision: str = ""
+    """The revision that this pod belongs to."""
+    pod_name: str = ""
+    """This pod."""
+    host: str = "0.0.0.0"
+    """The address to listen on."""
+    http_port: Port = 8080
+    """Inference over HTTP."""
+    grpc_port: Port = 8081
+    """Inference over gRPC."""
+    metrics_port: Port = 9090
+    """Metrics and probes."""
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Threads that one inference may use."""
+    graph_optimization: GraphOptimization = GraphOptimization.ALL
+    """How far the graph is rewritten at load."""
+    drain_quiet_seconds: Annotated[float, Field(ge=0)] = 5
+    """After SIGTERM, serving goes on until no request has come for so long; at least 2."""
+    grace_seconds: Annotated[float, Field(gt=0)] = 60
+    """The pod's termination grace period: the process is gone before it ends."""
+    max_request_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    """The largest request, over HTTP and gRPC."""
