@@ -37,7 +37,8 @@ def test_no_two_objects_have_one_name(values: str) -> None:
         (["operator.replica=3"], "'replica' not allowed"),
         (["objectStore.external.bucket=x"], "'bucket' not allowed"),
         (["mlflow.persistence.class=fast"], "'class' not allowed"),
-        (["operator.image.digest=latest"], "/operator/image/digest"),
+        (["images.operator=loadline/operator"], "/images/operator"),
+        (["images.store=versitygw@sha256:12"], "/images/store"),
         (["operator.resources.limits.gpu=1"], "'gpu' not allowed"),
         (["operator.logLevel=loud"], "/operator/logLevel"),
         (["gateway.service.type=ExternalName"], "/gateway/service/type"),
@@ -94,11 +95,13 @@ def test_crds_are_those_of_the_repository_and_outlive_the_release() -> None:
     assert not [m for m in render(settings=["crds.enabled=false"]) if m["kind"] == "CustomResourceDefinition"]
 
 
-def test_images_are_named_by_digest_when_one_is_given() -> None:
-    digest = "sha256:" + "ab" * 32
-    operator = chart.find(render(settings=[f"operator.image.digest={digest}"]), "Deployment", "loadline-operator")
-    container = operator["spec"]["template"]["spec"]["containers"][0]
-    assert container["image"] == f"docker.io/loadline/operator@{digest}"
+def test_images_are_given_by_tag_or_by_digest_and_follow_the_chart_otherwise() -> None:
+    pinned = "registry.example.com/operator@sha256:" + "ab" * 32
+    rendered = render(settings=[f"images.operator={pinned}"])
+    operator = chart.find(rendered, "Deployment", "loadline-operator")
+    assert operator["spec"]["template"]["spec"]["containers"][0]["image"] == pinned
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert _environment(operator)["LOADLINE_SERVING_IMAGE"]["value"] == f"docker.io/loadline/serving:{version}"
 
 
 def test_a_store_and_a_registry_of_your_own_take_the_place_of_the_charts() -> None:

@@ -13,13 +13,9 @@ app.kubernetes.io/name: loadline-{{ .component }}
 app.kubernetes.io/instance: {{ .context.Release.Name }}
 {{- end }}
 
-{{/* An image reference. Arguments: dict "context" $ "image" values. */}}
+{{/* An image reference. Arguments: dict "context" $ "name" of an image in .Values.images. */}}
 {{- define "loadline.image" -}}
-{{- if .image.digest -}}
-{{ .image.repository }}@{{ .image.digest }}
-{{- else -}}
-{{ .image.repository }}:{{ .image.tag | default .context.Chart.AppVersion }}
-{{- end -}}
+{{ get .context.Values.images .name | default (printf "docker.io/loadline/%s:%s" .name .context.Chart.AppVersion) }}
 {{- end }}
 
 {{/* What Pod Security "restricted" asks of a pod, and the user of our images. */}}
