@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import yaml
-from loadline_contracts.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from loadline_contracts.modeldeployment import TOTAL_WEIGHT, ModelDeployment, ModelDeploymentStatus
 from loadline_operators.modeldeployment.names import route_keys
 from loadline_operators.modeldeployment.plan import plan
-from loadline_operators.modeldeployment.rollout import TOTAL_WEIGHT
 from loadline_operators.planning import (
     ArmFact,
     DeploymentFact,

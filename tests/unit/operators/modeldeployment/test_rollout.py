@@ -3,13 +3,14 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from loadline_contracts.modeldeployment import TOTAL_WEIGHT
 from loadline_operators.modeldeployment.rollout import (
     ALL_BUT_A_MILLIONTH,
-    TOTAL_WEIGHT,
     Evidence,
     Limits,
     Member,
     Rollout,
+    Step,
     advance,
     arms,
 )
@@ -35,7 +36,7 @@ def weights(rollout: Rollout) -> dict[str, int]:
     return {arm.revision: arm.weight for arm in arms(rollout)}
 
 
-def at(step: str, *, acked_since: datetime | None = None) -> Rollout:
+def at(step: Step, *, acked_since: datetime | None = None) -> Rollout:
     return replace(
         STEADY, target=Member(revision="b", slot=1, since=NOW), step=step, since=NOW, acked_since=acked_since
     )

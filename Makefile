@@ -1,0 +1,77 @@
+# Loadline: `make help` says what there is. Every phase prints what it does and how long it took.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+NAME ?= loadline
+CACHE := $(or $(LOADLINE_CACHE),$(HOME)/.cache/loadline)
+VENV := .venv
+TRAIN := .venv-train
+PYTHON := $(VENV)/bin/python
+CLUSTER := $(PYTHON) -m loadline_cluster
+MEMBERS := platform/contracts operators serving tools/cluster
+PHASE := tools/phase
+# pip's and uv's downloads, shared by every clone on the machine.
+export UV_CACHE_DIR := $(CACHE)/uv
+export UV_LINK_MODE := copy
+export PATH := $(CURDIR)/$(VENV)/bin:$(CACHE)/bin:$(PATH)
+
+.PHONY: help init demo up down images generate check test test-long unit programs train clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+init: $(VENV)/.ready ## Make .venv with everything that developing needs
+
+$(VENV)/.ready: requirements/uv.txt requirements/dev.txt $(MEMBERS:%=%/pyproject.toml)
+	@$(PHASE) "Python environment" tools/make-venv $(VENV) requirements/dev.txt $(MEMBERS)
+	@touch $@
+
+train: $(TRAIN)/.ready ## Make .venv-train with torch and the training libraries
+
+$(TRAIN)/.ready: $(VENV)/.ready requirements/train.txt
+	@$(PHASE) "Training environment (torch: 5 GB)" tools/make-venv $(TRAIN) requirements/train.txt
+	@touch $@
+
+programs: init ## Put kubectl, kind, helm and the other programs into the cache
+	@$(PHASE) "Programs" $(CLUSTER) programs
+
+images: init ## Build the project's images whose contents changed
+	@$(PHASE) "Images" $(CLUSTER) images
+
+up: init ## Raise the cluster NAME (default loadline, at localhost:8080) with Loadline in it
+	@$(PHASE) "Cluster $(NAME)" $(CLUSTER) up --name $(NAME)
+	@$(PHASE) "Images" $(CLUSTER) images
+	@$(PHASE) "Images to the nodes" $(CLUSTER) load --name $(NAME)
+	@$(PHASE) "Chart" tools/install-chart $(NAME)
+
+down: init ## Remove the cluster NAME
+	@$(CLUSTER) down --name $(NAME)
+
+demo: init train up ## Show it all: train, register, serve, compare
+	@$(PHASE) "Demo" $(PYTHON) examples/demo.py
+
+generate: init ## Write what follows from other files: CRDs, requirement files, protocol code
+	@tools/generate/all
+
+check: init ## Lint, types, import contracts, generated files, age of measurements
+	@$(PHASE) "ruff" ruff check .
+	@$(PHASE) "ruff format" ruff format --check .
+	@$(PHASE) "mypy" mypy
+	@$(PHASE) "import contracts" lint-imports
+	@$(PHASE) "generated files" tools/generate/all --check
+	@$(PHASE) "measurements" $(PYTHON) -m results check
+
+unit: init ## Run the tests that need no cluster
+	@$(PHASE) "Unit and contract tests" pytest -q tests/unit tests/contract
+
+test: ## From nothing to a verdict: everything that CI runs
+	@tools/test
+
+test-long: init ## Run the long forms of all measurements on the test cluster; resumable
+	@$(MAKE) up NAME=loadline-test
+	@$(PHASE) "Long forms" pytest -q -m long $(if $(ONLY),-k $(ONLY)) tests
+
+clean: ## Remove the environments of this clone; caches and clusters stay
+	rm -rf $(VENV) $(TRAIN)
