@@ -1,7 +1,7 @@
 """A registered model answers through the gateway, in every way of asking."""
 
 import pytest
-from support import names
+from support import grpc_client, names
 from support.cluster import Cluster
 from support.inference import ask, ask_in_binary
 from support.model_deployments import Served
@@ -36,6 +36,21 @@ def test_binary_tensors_get_the_same_answer(served: Served, model: Registered) -
 def test_the_hostname_leads_to_the_model_without_its_path(served: Served, model: Registered) -> None:
     by_hostname = f"{served.gateway_url}/v2/models/first/infer"
     assert ask(by_hostname, ROWS, headers={"host": HOSTNAME}) == [model.answer(0)]
+
+
+def test_grpc_by_the_model_s_hostname_gets_the_same_answer(served: Served, model: Registered) -> None:
+    authority = served.now()["status"]["grpcAuthority"]
+    assert grpc_client.ask(target(served), served.name, ROWS, authority=authority) == [model.answer(0)]
+
+
+def test_grpc_by_metadata_gets_the_same_answer(served: Served, model: Registered) -> None:
+    addressed = f"{served.namespace}/{served.name}"
+    assert grpc_client.ask(target(served), served.name, ROWS, addressed=addressed) == [model.answer(0)]
+
+
+def target(served: Served) -> str:
+    """The gateway as gRPC names it."""
+    return served.gateway_url.removeprefix("http://")
 
 
 def test_pods_run_restricted_without_a_token(served: Served) -> None:
