@@ -4,6 +4,7 @@ import re
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,14 +13,36 @@ from support.cluster import TEST_CLUSTER, Cluster, ClusterMissingError
 from support.mlflow_registry import Mlflow
 
 TIERS = ("unit", "contract", "integration", "e2e")
+# Whole-system files by what they cost, and those last that leave nodes or controllers busy.
+E2E = (
+    "test_images",
+    "test_first_prediction",
+    "test_leadership",
+    "test_bad_input",
+    "test_outages",
+    "test_backing_services",
+    "test_zero_loss",
+    "test_arms",
+    "test_routing_scale",
+    "test_many_objects",
+    "test_hard_deaths",
+)
 GATEWAY_NODE_PORT = "30080"
 
 Say = Callable[[str], None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Cheap tests first: whole tiers in order, files as they lie."""
-    items.sort(key=lambda item: next((n for n, tier in enumerate(TIERS) if f"/{tier}/" in str(item.path)), 0))
+    """Cheap tests first: whole tiers in order, whole-system files by their cost."""
+    items.sort(key=lambda item: (_tier(item.path), _cost(item.path)))
+
+
+def _tier(path: Path) -> int:
+    return next((number for number, tier in enumerate(TIERS) if tier in path.parts), 0)
+
+
+def _cost(path: Path) -> int:
+    return E2E.index(path.stem) if path.stem in E2E else -1
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ def ask(target: str, model: str, rows: Sequence[Row], *, authority: str = "", ad
     options = [("grpc.default_authority", authority)] if authority else []
     metadata = [(names.MODEL_METADATA, addressed)] if addressed else []
     with grpc.insecure_channel(target, options=options) as channel:
-        answer = GRPCInferenceServiceStub(channel).ModelInfer(request(model, rows), metadata=metadata, timeout=10)
+        stub = GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+        answer = stub.ModelInfer(request(model, rows), metadata=metadata, timeout=10)
     return _values(answer)
 
 
