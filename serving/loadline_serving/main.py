@@ -40,9 +40,10 @@ def _parse(arguments: Sequence[str]) -> str:
     return command
 
 
+# Each command imports only what it needs: fetch starts without a runtime, serve without a store.
 def _fetch() -> int:
-    from loadline_serving.fetch import fetch, open_store
-    from loadline_serving.settings import FetchSettings
+    from loadline_serving.fetch import fetch, open_store  # noqa: PLC0415
+    from loadline_serving.settings import FetchSettings  # noqa: PLC0415
 
     settings = FetchSettings.read()
     logging.getLogger().setLevel(settings.log_level)
@@ -54,10 +55,10 @@ def _fetch() -> int:
 
 
 def _serve() -> int:
-    import uvloop
+    import uvloop  # noqa: PLC0415
 
-    from loadline_serving.serve import serve
-    from loadline_serving.settings import ServeSettings
+    from loadline_serving.serve import serve  # noqa: PLC0415
+    from loadline_serving.settings import ServeSettings  # noqa: PLC0415
 
     settings = ServeSettings.read()
     logging.getLogger().setLevel(settings.log_level)

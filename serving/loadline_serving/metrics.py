@@ -1,7 +1,7 @@
 """What is counted about requests, at a cost that a small model does not feel?
 
-Plain dictionaries and lists, written by the event loop alone and read by the scraper's thread: a metric costs well under a
-microsecond, and the families are made when someone asks for them.
+Plain dictionaries and lists, written by the event loop alone and read by the scraper's thread; the families of
+Prometheus are made when someone asks for them.
 """
 
 from bisect import bisect_left

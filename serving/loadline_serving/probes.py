@@ -1,6 +1,7 @@
 """Is the process alive, started, ready, and what has it counted?
 
-Asked on a port of its own, answered by threads of their own: a long inference holds up the event loop, but never a probe.
+Asked on a port of its own, answered by threads of their own: a long inference holds up the event loop, never a
+probe.
 """
 
 import json
@@ -21,14 +22,14 @@ Routes = Mapping[str, Callable[[], Answer]]
 def routes(lifecycle: Lifecycle, metrics: Callable[[], bytes]) -> Routes:
     """What each path answers."""
 
-    def says(holds: bool) -> Answer:  # noqa: FBT001 - the answer is the argument
+    def says(*, holds: bool) -> Answer:
         body = json.dumps({"state": lifecycle.state.value}).encode()
         return (200 if holds else 503), "application/json", body
 
     return {
-        "/livez": lambda: says(True),
-        "/startupz": lambda: says(lifecycle.started),
-        "/readyz": lambda: says(lifecycle.wants_requests),
+        "/livez": lambda: says(holds=True),
+        "/startupz": lambda: says(holds=lifecycle.started),
+        "/readyz": lambda: says(holds=lifecycle.wants_requests),
         "/metrics": lambda: (200, CONTENT_TYPE_LATEST, metrics()),
     }
 

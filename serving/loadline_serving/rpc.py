@@ -1,9 +1,12 @@
 """How does the model answer over gRPC?"""
 
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import grpc
+import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from typing_extensions import override
 
 from loadline_serving.errors import NotReadyError, RequestError
 from loadline_serving.inference import Slot
@@ -15,7 +18,8 @@ from loadline_serving.protocol import open_inference_pb2_grpc as pb_grpc
 
 SERVICE = "inference.GRPCInferenceService"
 _ARM = "x-loadline-arm"
-Context = grpc.aio.ServicerContext
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
@@ -26,7 +30,8 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         self._lifecycle = lifecycle
         self._recorder = recorder
 
-    async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
+    @override
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: "Context") -> pb.ModelInferResponse:
         """Run the model."""
         started = perf_counter()
         self._lifecycle.touch()
@@ -34,12 +39,12 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         code = "CANCELLED"
         try:
             answer = self._infer(request)
-            code = "OK"
-            return answer
         except RequestError as error:
             code = error.grpc_status
             await context.abort(grpc.StatusCode[code], error.message)
-            raise AssertionError from None
+        else:
+            code = "OK"
+            return answer
         finally:
             self._recorder.answered(_arm(context), code, GRPC, perf_counter() - started)
 
@@ -50,24 +55,29 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         request = messages.decode(message, model.signature)
         return messages.encode(request, model.run(request.outputs, request.feeds), model.signature, identity)
 
-    async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: ARG002
+    @override
+    async def ServerLive(self, request: pb.ServerLiveRequest, context: "Context") -> pb.ServerLiveResponse:
         """Whether the process runs."""
         return pb.ServerLiveResponse(live=True)
 
-    async def ServerReady(self, request: pb.ServerReadyRequest, context: Context) -> pb.ServerReadyResponse:  # noqa: ARG002
+    @override
+    async def ServerReady(self, request: pb.ServerReadyRequest, context: "Context") -> pb.ServerReadyResponse:
         """Whether requests should be sent here."""
         return pb.ServerReadyResponse(ready=self._lifecycle.wants_requests)
 
-    async def ModelReady(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:
+    @override
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: "Context") -> pb.ModelReadyResponse:
         """Whether the model answers."""
         await self._expect(context, request.name, request.version)
         return pb.ModelReadyResponse(ready=self._lifecycle.wants_requests)
 
-    async def ServerMetadata(self, request: pb.ServerMetadataRequest, context: Context) -> pb.ServerMetadataResponse:  # noqa: ARG002
+    @override
+    async def ServerMetadata(self, request: pb.ServerMetadataRequest, context: "Context") -> pb.ServerMetadataResponse:
         """What the server is."""
         return pb.ServerMetadataResponse(**metadata.server())
 
-    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:
+    @override
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: "Context") -> pb.ModelMetadataResponse:
         """What the model takes and gives."""
         await self._expect(context, request.name, request.version)
         try:
@@ -76,7 +86,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
             await context.abort(grpc.StatusCode[error.grpc_status], error.message)
         return pb.ModelMetadataResponse(**metadata.model(self._slot.identity, signature))
 
-    async def _expect(self, context: Context, name: str, version: str) -> None:
+    async def _expect(self, context: "Context", name: str, version: str) -> None:
         try:
             self._slot.identity.expect(name, version)
         except RequestError as error:
@@ -94,8 +104,8 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
             ]
         )
-        self._health = health.aio.HealthServicer()
-        pb_grpc.add_GRPCInferenceServiceServicer_to_server(service, self._server)
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
+        pb_grpc.add_GRPCInferenceServiceServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.port = self._server.add_insecure_port(f"{host}:{port}")
 
@@ -115,7 +125,7 @@ class GrpcServer:
         await self._server.stop(grace)
 
 
-def _arm(context: Context) -> bytes:
+def _arm(context: "Context") -> bytes:
     for key, value in context.invocation_metadata() or ():
         if key == _ARM:
             return value if isinstance(value, bytes) else value.encode()

@@ -4,16 +4,17 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from concurrent.futures import Future
 from threading import Thread
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from loadline_contracts.model_files import FILES_FOLDER, MANIFEST_NAME, ModelManifest
 from pydantic import ValidationError
 
 from loadline_serving.errors import Reason, StartupFault
-from loadline_serving.http.app import App, Front
-from loadline_serving.http.infer import InferEndpoint
+from loadline_serving.http.app import Front
+from loadline_serving.http.infer import AsgiApp, InferEndpoint
 from loadline_serving.http.server import HttpServer, listen
 from loadline_serving.inference import Identity, Slot
 from loadline_serving.lifecycle import Lifecycle
@@ -56,9 +57,9 @@ async def _start_servers(
     return http, grpc
 
 
-def _other_routes(slot: Slot, lifecycle: Lifecycle) -> App:
+def _other_routes(slot: Slot, lifecycle: Lifecycle) -> AsgiApp:
     # FastAPI takes longer to import than a small model to load: it comes with the first request that needs it.
-    from loadline_serving.http.routes import make_app
+    from loadline_serving.http.routes import make_app  # noqa: PLC0415
 
     return make_app(slot, lifecycle)
 
@@ -83,9 +84,10 @@ def _start_probes(settings: ServeSettings, lifecycle: Lifecycle, recorder: Recor
 async def _fill(slot: Slot, settings: ServeSettings, lifecycle: Lifecycle) -> bool:
     """Load and warm the model beside the event loop; False if the order to stop came first."""
     begun = monotonic()
-    loading = asyncio.ensure_future(_in_thread(lambda: _load(settings)))
+    loading = _in_thread(lambda: _load(settings))
     stopping = asyncio.ensure_future(lifecycle.stopped())
-    await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    either: list[asyncio.Future[Any]] = [loading, stopping]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if not loading.done():
         return False
     stopping.cancel()
@@ -142,27 +144,15 @@ def _stop_on_signals(lifecycle: Lifecycle) -> None:
         loop.add_signal_handler(received, stop, received.name)
 
 
-async def _in_thread(work: Callable[[], Result]) -> Result:
+def _in_thread(work: Callable[[], Result]) -> "asyncio.Future[Result]":
     """Run in a daemon thread: unlike an executor's, it does not keep a stopped process from ending."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
+    outcome: Future[Result] = Future()
 
     def run() -> None:
         try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
-            loop.call_soon_threadsafe(_settle, future, None, error)
-        else:
-            loop.call_soon_threadsafe(_settle, future, result, None)
+            outcome.set_result(work())
+        except Exception as error:  # noqa: BLE001 - handed on to whoever waits
+            outcome.set_exception(error)
 
     Thread(target=run, name="load", daemon=True).start()
-    return await future
-
-
-def _settle(future: "asyncio.Future[Result]", result: Result, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+    return asyncio.wrap_future(outcome)

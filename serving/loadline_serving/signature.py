@@ -29,7 +29,7 @@ class TensorSpec:
             raise self._wrong_shape(shape)
         count = 1
         for length, expected in zip(shape, self.shape, strict=True):
-            if (length != expected and expected != VARIABLE) or type(length) is not int or length < 0:
+            if expected not in {length, VARIABLE} or type(length) is not int or length < 0:
                 raise self._wrong_shape(shape)
             count *= length
         return count

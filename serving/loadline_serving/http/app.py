@@ -3,21 +3,21 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from loadline_serving.http.infer import InferEndpoint, Message, Receive, Scope, Send
+from loadline_serving.http.infer import AsgiApp, InferEndpoint, Message, Receive, Scope, Send
 from loadline_serving.inference import Identity
 from loadline_serving.lifecycle import Lifecycle
-
-App = Callable[[Scope, Receive, Send], Any]
 
 
 class Front:
     """The ASGI application."""
 
-    def __init__(self, identity: Identity, infer: InferEndpoint, lifecycle: Lifecycle, rest: Callable[[], App]) -> None:
+    def __init__(
+        self, identity: Identity, infer: InferEndpoint, lifecycle: Lifecycle, rest: Callable[[], AsgiApp]
+    ) -> None:
         self._infer = infer
         self._lifecycle = lifecycle
         self._make_rest = rest
-        self._rest: App | None = None
+        self._rest: AsgiApp | None = None
         model = f"/v2/models/{identity.name}"
         self._infer_paths = frozenset({f"{model}/infer", f"{model}/versions/{identity.version}/infer"})
 

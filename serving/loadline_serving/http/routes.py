@@ -24,7 +24,7 @@ def make_app(slot: Slot, lifecycle: Lifecycle) -> FastAPI:
     app.add_exception_handler(StarletteHTTPException, _tell_http_error)
     app.add_exception_handler(RequestValidationError, _tell_http_error)
     _add_health(app, slot, lifecycle)
-    _add_metadata(app, slot, lifecycle)
+    _add_metadata(app, slot)
     return app
 
 
@@ -49,7 +49,7 @@ def _add_health(app: FastAPI, slot: Slot, lifecycle: Lifecycle) -> None:
         )
 
 
-def _add_metadata(app: FastAPI, slot: Slot, lifecycle: Lifecycle) -> None:
+def _add_metadata(app: FastAPI, slot: Slot) -> None:
     @app.get("/v2")
     async def server() -> dict[str, Any]:
         """What this server is."""

@@ -5,12 +5,13 @@ uvicorn's HTTP protocol is used without its `Server`, whose signal handling woul
 
 import asyncio
 import functools
-import socket
 from email.utils import formatdate
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from loadline_serving.http.infer import AsgiApp
 
 # Envoy keeps idle connections for an hour. Whoever closes first must not be us: a POST already on its way on that
 # connection would be lost, and must not be sent again by itself.
@@ -46,10 +47,10 @@ class HttpServer:
             await asyncio.sleep(1)
 
 
-async def listen(app: "functools.partial[None] | object", host: str, port: int) -> HttpServer:
+async def listen(app: AsgiApp, host: str, port: int) -> HttpServer:
     """Serve an ASGI app over HTTP/1.1."""
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=HttpToolsProtocol,
         ws="none",
         lifespan="off",
@@ -64,6 +65,4 @@ async def listen(app: "functools.partial[None] | object", host: str, port: int) 
     state = ServerState()
     loop = asyncio.get_running_loop()
     protocol = functools.partial(HttpToolsProtocol, config=config, server_state=state, app_state={})
-    sock = socket.create_server((host, port), backlog=2048)
-    sock.setblocking(False)
-    return HttpServer(await loop.create_server(protocol, sock=sock), state)
+    return HttpServer(await loop.create_server(protocol, host, port, backlog=2048), state)

@@ -33,9 +33,8 @@ def from_json(spec: TensorSpec, shape: list[int], count: int, data: object, *, b
             return np.array(_all_of(spec, data, bool, "true or false"), np.bool_).reshape(shape)
         case "FP16":
             raise BadRequestError(f"input '{spec.name}' is FP16, which has no JSON form; send it as binary data")
-    if booleans and bool in set(map(type, data)):
-        raise BadRequestError(f"input '{spec.name}' holds true or false; {spec.datatype.name} takes numbers")
-    return _numbers(spec, shape, data)
+        case _:
+            return _numbers(spec, shape, _without_booleans(spec, data) if booleans else data)
 
 
 def from_contents(spec: TensorSpec, shape: list[int], count: int, data: Sequence[Any]) -> Array:
@@ -46,7 +45,8 @@ def from_contents(spec: TensorSpec, shape: list[int], count: int, data: Sequence
             return _objects([_text(spec, item) for item in data], shape)
         case "INT8" | "INT16" | "UINT8" | "UINT16":
             return _numbers(spec, shape, data)
-    return np.array(data, spec.datatype.numpy).reshape(shape)
+        case _:
+            return np.array(data, spec.datatype.numpy).reshape(shape)
 
 
 def from_bytes(spec: TensorSpec, shape: list[int], count: int, data: memoryview | bytes) -> Array:
@@ -87,6 +87,12 @@ def _numbers(spec: TensorSpec, shape: list[int], data: Sequence[Any]) -> Array:
     if spec.datatype.name == "FP32":
         tensor = _narrow(spec, tensor)
     return tensor.reshape(shape)
+
+
+def _without_booleans(spec: TensorSpec, data: list[Any]) -> list[Any]:
+    if bool in set(map(type, data)):
+        raise BadRequestError(f"input '{spec.name}' holds true or false; {spec.datatype.name} takes numbers")
+    return data
 
 
 def _narrow(spec: TensorSpec, doubles: Array) -> Array:
