@@ -21,6 +21,7 @@ E2E = (
     "test_bad_input",
     "test_outages",
     "test_backing_services",
+    "test_slow_requests",
     "test_zero_loss",
     "test_arms",
     "test_routing_scale",

@@ -42,7 +42,7 @@ for f in $(grep -lE 'pod(UID|UNDERSCORED)' /proc/[0-9]*/cgroup 2>/dev/null); do
   read -r _ resident _ < "$d/statm" || continue
   rest=$(sed 's/.*) //' "$d/stat") || continue
   set -- $rest
-  echo "${d#/proc/} $resident $(( ${12} + ${13} )) $(tr '\0' ' ' < "$d/cmdline")"
+  echo "${d#/proc/} $resident $(( ${12} + ${13} )) $(tr '\0\n' '  ' < "$d/cmdline")"
 done
 """
 PAGE_BYTES = 4096
