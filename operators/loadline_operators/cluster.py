@@ -258,13 +258,16 @@ class Cluster:
                 query=query,
             )
             page = await self._send(request)
-            items += page.get("items", [])
+            # The items of a list do not name their kind.
+            items += [{"apiVersion": described.api_version, "kind": kind, **item} for item in page.get("items", [])]
             token = page.get("metadata", {}).get("continue", "")
             if not token:
                 return items
 
-    async def apply(self, manifest: Manifest, *, resource_version: str | None = None) -> dict[str, Any]:
-        """Make an object as the manifest says, taking over the fields that it names.
+    async def apply(
+        self, manifest: Manifest, *, resource_version: str | None = None, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Make an object as the manifest says, taking over the fields that it names, and give back what came of it.
 
         `resource_version` is that of the object that was looked at: if it has changed since, or is gone, the
         answer is a conflict. So a replica that slept through the loss of its lease overwrites nothing.
@@ -277,7 +280,7 @@ class Cluster:
                 reference_of(manifest),
                 verb="apply",
                 method="PATCH",
-                query=(("fieldManager", FIELD_MANAGER), ("force", "true")),
+                query=(("fieldManager", FIELD_MANAGER), ("force", "true"), *((("dryRun", "All"),) if dry_run else ())),
                 content_type=APPLY,
                 body=body,
             )
@@ -365,10 +368,8 @@ class Cluster:
             self._remember_event(name, 1)
 
     async def _repeat_event(self, reference: Reference) -> None:
-        known = self._events.get(reference.name)
-        if known is None:
-            held = await self.get(reference)
-            known = int((held.get("series") or {}).get("count", 1))
+        # Of an event that an earlier process made, the count is not known: the operator may not read events.
+        known = self._events.get(reference.name, 1)
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         body = {"series": {"count": known + 1, "lastObservedTime": now}}
         request = _on(reference, verb="patch", method="PATCH", content_type=MERGE, body=body)

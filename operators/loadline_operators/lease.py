@@ -214,8 +214,8 @@ class Elector:
         self._elected = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
-        self.last_answer = clock()
-        """When the API server last answered about the lease, on our clock."""
+        self.last_turn = clock()
+        """When the thread last turned, on our clock."""
 
     def may_write(self) -> bool:
         """Whether the lease is surely ours at this moment."""
@@ -274,12 +274,10 @@ class Elector:
         previous = None if self._seen is None else self._seen.record
         written = self._store.write(claim(previous, me=self._me, timestamp=self._timestamp()))
         self._seen = Sighting(record=written, since=self._clock())
-        self.last_answer = self._clock()
         self._hold(until=began + RENEW_DEADLINE)
 
     def _look(self) -> None:
         record = self._store.read()
-        self.last_answer = self._clock()
         self._seen = None if record is None else sight(self._seen, record, now=self._clock())
 
     def _look_after_conflict(self, error: ApiError) -> None:
@@ -315,4 +313,5 @@ class Elector:
     def _run(self) -> None:
         while not self._stop.is_set():
             self.step()
+            self.last_turn = self._clock()
             self._stop.wait(RETRY_SECONDS)

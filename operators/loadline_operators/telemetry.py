@@ -46,6 +46,9 @@ WATCH_LAST_EVENT: Final = Gauge(
     "When something of a kind was last seen to change.",
     ("kind",),
 )
+CACHE_REPAIRS: Final = Counter(
+    "loadline_operator_cache_repairs_total", "Objects whose change a list showed and no watch.", ("kind",)
+)
 OBJECTS: Final = Gauge("loadline_operator_objects", "Objects that the operator keeps in memory, by kind.", ("kind",))
 LEADER: Final = Gauge("loadline_operator_leader", "1 in the replica that may write.")
 LEASE_TRANSITIONS: Final = Counter(
