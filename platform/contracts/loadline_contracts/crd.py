@@ -135,8 +135,15 @@ def _own(schema: Mapping[str, Any], path: str, *, beside: AbstractSet[str]) -> S
             raise UnstructuralSchemaError(path, word)
         if word == "default" and value is None:
             continue
-        result[word] = " ".join(value.split()) if word == "description" else value
+        result[word] = " ".join(value.split()) if word == "description" else _without_nulls(value)
     return result
+
+
+def _without_nulls(value: Any) -> Any:
+    """A default that leaves a field out says nothing of it: null is no value of any type there."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
 
 
 def model_deployment_crd() -> Schema:

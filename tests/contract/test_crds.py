@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from loadline_contracts.crd import UnstructuralSchemaError, model_deployment_crd, structural
+from loadline_contracts.modeldeployment import ModelDeployment
+
+ROOT = Path(__file__).resolve().parents[2]
+ETCD_FRIENDLY = 64 * 1024
+
+
+@pytest.mark.parametrize("folder", ["crds", "charts/loadline/files/crds"])
+def test_the_committed_crd_is_the_one_that_the_contracts_make(folder: str) -> None:
+    committed = yaml.safe_load((ROOT / folder / "modeldeployments.yaml").read_text())
+
+    assert committed == model_deployment_crd()
+
+
+def test_a_crd_stays_under_64_kib() -> None:
+    assert (ROOT / "crds" / "modeldeployments.yaml").stat().st_size < ETCD_FRIENDLY
+
+
+def test_a_union_that_no_structural_schema_can_say_is_refused() -> None:
+    with pytest.raises(UnstructuralSchemaError, match="a union"):
+        structural({"anyOf": [{"type": "string"}, {"type": "integer"}]}, {}, ".spec.x")
+
+
+def test_an_unknown_word_is_refused_and_not_dropped() -> None:
+    with pytest.raises(UnstructuralSchemaError, match="prefixItems"):
+        structural({"type": "array", "prefixItems": []}, {}, ".spec.x")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").rglob("modeldeployment*.yaml")), ids=lambda path: path.parent.name
+)
+def test_every_example_is_a_model_deployment(path: Path) -> None:
+    for document in yaml.safe_load_all(path.read_text()):
+        ModelDeployment.model_validate(document)

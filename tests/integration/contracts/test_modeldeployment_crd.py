@@ -1,0 +1,177 @@
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+from loadline_contracts.crd import model_deployment_crd
+from support.cluster import Cluster, CommandFailedError, Manifest
+
+SHA = "a" * 64
+DIGEST_IMAGE = f"registry.example.com/serving@sha256:{SHA}"
+
+
+def md(name: str = "m", **spec: Any) -> Manifest:
+    return {
+        "apiVersion": "loadline.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"model": {"uri": "models:/digits/1"}} | spec,
+    }
+
+
+def dry_run(cluster: Cluster, manifest: Manifest, validation: str = "Strict") -> httpx.Response:
+    """Ask the API server what it would make of an object, without the operator ever seeing it."""
+    return cluster.api.post(
+        "/apis/loadline.dev/v1alpha1/namespaces/default/modeldeployments",
+        json=manifest,
+        params={"dryRun": "All", "fieldValidation": validation},
+    )
+
+
+JWT = {"issuer": "https://i.example.com", "audiences": ["a"]}
+
+ACCEPTED: dict[str, Manifest] = {
+    "a registry version": md(model={"uri": "models:/digits/7"}),
+    "a registry alias": md(model={"uri": "models:/digits@champion"}),
+    "a file with its sha256": md(model={"uri": "https://example.com/m.onnx", "sha256": SHA}),
+    "an object of a store with its sha256": md(model={"uri": "s3://bucket/m.onnx", "sha256": SHA}),
+    "a number as a quantity": md(pod={"resources": {"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}}}),
+    "a secret reference": md(pod={"env": [{"name": "T", "secretKeyRef": {"name": "s", "key": "k"}}]}),
+    "an image by digest": md(pod={"image": DIGEST_IMAGE}),
+    "tokens": md(access={"jwt": JWT | {"jwksUri": "https://i.example.com/keys"}}),
+    "a name of fifty characters": md("a" * 50),
+}
+
+REFUSED: dict[str, tuple[Manifest, str]] = {
+    "no model": ({**md(), "spec": {}}, "spec.model: Required value"),
+    "a model URI of another kind": (md(model={"uri": "runs:/abc/model"}), "spec.model.uri"),
+    "a version zero": (md(model={"uri": "models:/digits/0"}), "spec.model.uri"),
+    "a file without sha256": (
+        md(model={"uri": "https://example.com/m.onnx"}),
+        "https:// and s3:// files, which need it",
+    ),
+    "a registry model with sha256": (md(model={"uri": "models:/digits/1", "sha256": SHA}), "a models:/ URI takes none"),
+    "no replica": (md(replicas=0), "spec.replicas"),
+    "a thousand and one replicas": (md(replicas=1001), "spec.replicas"),
+    "a name too long for its children": (md("a" * 51), "at most 50 characters, so that the names of its children fit"),
+    "a name that no Service can bear": (md("7up"), "beginning with a letter"),
+    "an image by tag": (md(pod={"image": "serving:latest"}), "spec.pod.image"),
+    "a duration without unit": (md(routing={"timeout": "30"}), "spec.routing.timeout"),
+    "two retries": (md(routing={"retries": 2}), "spec.routing.retries"),
+    "a hostname with a wildcard": (md(routing={"hostname": "*.example.com"}), "spec.routing.hostname"),
+    "a variable of the operator": (md(pod={"env": [{"name": "LOADLINE_X", "value": "1"}]}), "are set by the operator"),
+    "a variable with two sources": (
+        md(pod={"env": [{"name": "T", "value": "1", "secretKeyRef": {"name": "s", "key": "k"}}]}),
+        "exactly one of value, secretKeyRef and configMapKeyRef",
+    ),
+    "a variable twice": (
+        md(pod={"env": [{"name": "T", "value": "1"}, {"name": "T", "value": "2"}]}),
+        "Duplicate value",
+    ),
+    "a label of ours": (md(pod={"labels": {"loadline.dev/x": "1"}}), "are set by the operator"),
+    "a label key that is none": (md(pod={"labels": {"a b": "1"}}), "each key must match"),
+    "tokens without keys": (md(access={"jwt": JWT}), "exactly one of jwksUri and jwksConfigMap"),
+    "a grace period too short to drain": (
+        md(pod={"terminationGracePeriodSeconds": 1}),
+        "terminationGracePeriodSeconds",
+    ),
+    "an unknown graph level": (md(runtime={"graphOptimization": "most"}), "spec.runtime.graphOptimization"),
+}
+
+
+@pytest.mark.parametrize("manifest", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_the_api_server_accepts(cluster: Cluster, manifest: Manifest) -> None:
+    answer = dry_run(cluster, manifest)
+
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+
+
+@pytest.mark.parametrize(("manifest", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_the_api_server_refuses_and_says_why(cluster: Cluster, manifest: Manifest, words: str) -> None:
+    answer = dry_run(cluster, manifest)
+
+    assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY, answer.text
+    assert words in answer.json()["message"]
+
+
+def test_defaults_are_filled_in_by_the_api_server(cluster: Cluster) -> None:
+    spec = dry_run(cluster, md(pod={}, routing={}, runtime={})).json()["spec"]
+
+    assert spec["replicas"] == 1
+    assert spec["routing"] == {"retries": 1, "timeout": "30s"}
+    assert spec["runtime"] == {"graphOptimization": "all", "maxRequestBytes": 33554432, "threads": 1}
+    assert spec["pod"]["terminationGracePeriodSeconds"] == 60
+    assert spec["pod"]["resources"]["limits"] == {"memory": "1Gi"}
+
+
+def test_the_defaults_of_the_api_server_are_those_of_the_contract(cluster: Cluster) -> None:
+    bare = dry_run(cluster, md()).json()["spec"]
+    spelled = model_deployment_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    wanted = {name: part["default"] for name, part in spelled["properties"].items() if "default" in part}
+
+    assert {name: bare[name] for name in wanted} == wanted
+
+
+def test_a_strict_client_learns_of_an_unknown_field_and_a_lax_one_is_warned(cluster: Cluster) -> None:
+    manifest = md(replica=2)
+    strict = dry_run(cluster, manifest)
+    lax = dry_run(cluster, manifest, "Warn")
+
+    assert strict.status_code == httpx.codes.BAD_REQUEST
+    assert 'unknown field "spec.replica"' in strict.json()["message"]
+    assert lax.status_code == httpx.codes.CREATED
+    assert "unknown field" in lax.headers["warning"]
+    assert "replica" not in lax.json()["spec"]
+
+
+def fields(schema: dict[str, Any], path: str) -> list[tuple[str, str]]:
+    """Every field below a schema, with its description."""
+    found = []
+    for name, part in schema.get("properties", {}).items():
+        found += [(f"{path}.{name}", part.get("description", "")), *fields(part, f"{path}.{name}")]
+    return found + (fields(schema["items"], path) if "items" in schema else [])
+
+
+def test_kubectl_explains_every_field(cluster: Cluster) -> None:
+    root = model_deployment_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    wanted = fields(root["spec"], "spec") + fields(root["status"], "status")
+    said = (
+        "".join(
+            cluster.kubectl("explain", f"modeldeployments.{path}")
+            for path, _ in wanted
+            if any(other.startswith(f"{path}.") for other, _ in wanted)
+        )
+        + cluster.kubectl("explain", "md.spec")
+        + cluster.kubectl("explain", "md.status")
+    )
+    text = re.sub(r"\s+", " ", said)
+
+    assert len(wanted) > 90
+    assert [path for path, words in wanted if not words or re.sub(r"\s+", " ", words) not in text] == []
+
+
+def test_status_and_scale_are_subresources_of_their_own(cluster: Cluster, namespace: str) -> None:
+    manifest = md("scaled", model={"uri": "https://127.0.0.1:1/none.onnx", "sha256": SHA})
+    manifest["metadata"]["namespace"] = namespace
+    cluster.apply(manifest)
+    cluster.kubectl("-n", namespace, "scale", "md/scaled", "--replicas=3")
+    forged = cluster.patch("ModelDeployment", "scaled", namespace, {"status": {"servedVersion": "forged"}})
+
+    assert cluster.must_get("ModelDeployment", "scaled", namespace)["spec"]["replicas"] == 3
+    assert forged.get("status", {}).get("servedVersion", "") != "forged"
+
+
+def test_kubectl_get_shows_what_a_person_asks_first(cluster: Cluster) -> None:
+    header = cluster.api.get(
+        "/apis/loadline.dev/v1alpha1/modeldeployments",
+        headers={"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"},
+    ).json()["columnDefinitions"]
+    shown = [column["name"] for column in header if column["priority"] == 0]
+
+    assert shown == ["Name", "Model", "Ready", "Traffic", "Replicas", "URL", "Age"]
+
+
+def test_kubectl_refuses_an_unknown_field_on_its_own(cluster: Cluster) -> None:
+    with pytest.raises(CommandFailedError, match="replica"):
+        cluster.kubectl("apply", "--dry-run=server", "-f", "-", given=json.dumps(md(replica=2)))
