@@ -25,7 +25,7 @@ def ensure() -> None:
         if image_store.is_current(IMAGE, RECIPE):
             under_way.already()
         elif found := registry.source(IMAGE):
-            store().pull(found, IMAGE)
+            image_store.pull(found, IMAGE)
         else:
             under_way.note("no registry has it: made of Debian packages")
             with debian.root_file_system(PACKAGES) as root, debian.temporary_folder("base-image") as context:

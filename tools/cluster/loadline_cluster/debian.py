@@ -32,7 +32,8 @@ def root_file_system(packages: Sequence[str]) -> Iterator[Path]:
     """Give a folder that holds a minimal Debian with `packages`; it is removed afterwards."""
     require({"debootstrap": "debootstrap"})
     with temporary_folder("debian") as folder:
-        command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}"]
+        kept = paths.made(paths.cache() / "debian")
+        command = ["debootstrap", "--variant=minbase", f"--cache-dir={kept}", f"--include={','.join(packages)}"]
         command += [versions.DEBIAN_SUITE, str(folder / "root"), *_mirror()]
         run(
             command,
@@ -58,7 +59,15 @@ def _found(program: str) -> bool:
 def _mirror() -> list[str]:
     """The mirror that this machine installs from; debootstrap knows a default."""
     for source in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
-        if source.is_file():
-            words = source.read_text().split()
-            return next(([word] for word in words if word.startswith("http")), [])
+        if source.is_file() and (found := mirror_in(source.read_text())):
+            return [found]
     return []
+
+
+def mirror_in(sources: str) -> str:
+    """The first mirror that a file of apt sources names, in either of its two forms."""
+    for line in sources.splitlines():
+        words = line.split()
+        if words[:1] in (["URIs:"], ["deb"]):
+            return next((word for word in words if word.startswith("http")), "")
+    return ""

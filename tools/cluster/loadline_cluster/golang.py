@@ -19,7 +19,7 @@ BUILD_DEADLINE = 3600.0
 
 def install(package: str, version: str) -> Path:
     """Build the program of `package` at `version` unless it is there; return its path."""
-    name = _program_name(package)
+    name = program_name(package)
     store = paths.made(paths.cache() / "programs" / f"{name}-{version}")
     if not (store / name).exists():
         with temporary_folder(f"install-{name}") as folder:
@@ -33,7 +33,7 @@ def build(  # the programs of one module that this tool holds as data
     module: Path, packages: Sequence[str], store: Path, *, ldflags: str, tags: str = ""
 ) -> None:
     """Build `packages` in a copy of `module` into `store`, each unless it is there."""
-    missing = [package for package in packages if not (store / _program_name(package)).exists()]
+    missing = [package for package in packages if not (store / program_name(package)).exists()]
     if not missing:
         return
     with temporary_folder("build") as folder:
@@ -58,7 +58,7 @@ def _keep(program: Path, store: Path) -> None:
     arriving.rename(store / program.name)
 
 
-def _program_name(package: str) -> str:
+def program_name(package: str) -> str:
     """What Go calls the program: the last part of the path that is no major version."""
     parts = [part for part in package.split("/") if not (part[:1] == "v" and part[1:].isdigit())]
     return parts[-1]

@@ -126,5 +126,19 @@ def store() -> ImageStore:
 
 
 def is_current(image: str, recipe: str) -> bool:
-    """Say whether `image` is here, either pulled or built by this very recipe."""
-    return store().identity(image) is not None and store().recipe(image) in {"", recipe}
+    """Say whether `image` is here, either pulled by this tool or built by this very recipe."""
+    identity = store().identity(image)
+    if identity is None:
+        return False
+    pulled = _pulled(image)
+    return store().recipe(image) == recipe or (pulled.exists() and pulled.read_text() == identity)
+
+
+def pull(source: str, image: str) -> None:
+    """Pull `source`, name it `image`, and remember that it is not to be built."""
+    store().pull(source, image)
+    _pulled(image).write_text(store().identity(image) or "")
+
+
+def _pulled(image: str) -> Path:
+    return paths.made(paths.cache() / "pulled") / image.replace("/", "_")

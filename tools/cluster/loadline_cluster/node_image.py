@@ -72,6 +72,7 @@ def _kubernetes_flags() -> str:
 
 
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+ON_CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 ON_NODES = ("kubeadm", "kubectl", "kubelet")
 CONTAINERD_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr")
 KUBERNETES = GoModule(
@@ -101,10 +102,9 @@ def ensure() -> str:
     with step(
         "node image", f"each node of the cluster is a container that runs Kubernetes {versions.KUBERNETES}"
     ) as under_way:
-        for image in (own_image(), versions.RELEASED_NODE_IMAGE):
-            if succeeds(["docker", "image", "inspect", image], deadline=30):
-                under_way.already()
-                return image
+        if there := next((image for image in (own_image(), versions.RELEASED_NODE_IMAGE) if _is_there(image)), None):
+            under_way.already()
+            return there
         if found := registry.source(versions.RELEASED_NODE_IMAGE):
             run(["docker", "pull", "-q", found], deadline=1800, remedy="LOADLINE_REGISTRY=none builds the image here")
             run(["docker", "tag", found, versions.RELEASED_NODE_IMAGE], deadline=60)
@@ -112,6 +112,14 @@ def ensure() -> str:
         under_way.note("no registry has it: built of Go modules and Debian packages (about 12 min the first time)")
         _build(own_image())
         return own_image()
+
+
+def _is_there(image: str) -> bool:
+    """Say whether the engine has `image`; one that bears the released name has to come from a registry."""
+    if not succeeds(["docker", "image", "inspect", image], deadline=30):
+        return False
+    digests = run(["docker", "image", "inspect", "--format", "{{.RepoDigests}}", image], deadline=30).strip()
+    return image != versions.RELEASED_NODE_IMAGE or digests != "[]"
 
 
 def _build(image: str) -> None:
@@ -162,7 +170,7 @@ def _add_files_of_kind(root: Path, files: Path) -> None:
 
 def _add_own_files(root: Path, programs: Mapping[str, Path]) -> None:
     shutil.copytree(root / "usr/lib/cni", root / "opt/cni/bin", dirs_exist_ok=True)
-    for folder in ("kind/images", "kind/manifests", "etc/cni/net.d", "etc/kubernetes/manifests"):
+    for folder in ("kind/images/control-plane", "kind/manifests", "etc/cni/net.d", "etc/kubernetes/manifests"):
         paths.made(root / folder)
     for program in ON_NODES:
         _install(programs[program], root / "usr/bin")
@@ -174,7 +182,8 @@ def _add_own_files(root: Path, programs: Mapping[str, Path]) -> None:
         if place:
             text = file.read_text().replace("POD_SUBNET", versions.POD_SUBNET)
             (root / place / file.name).write_text(text.replace("PROVISIONER_IMAGE", PROVISIONER_IMAGE))
-    (root / "usr/local/bin/pod-network").chmod(0o755)
+    for script in ("pod-network", "preload-images"):
+        (root / "usr/local/bin" / script).chmod(0o755)
 
 
 def _add_images(root: Path, programs: Mapping[str, Path], folder: Path) -> None:
@@ -204,7 +213,8 @@ def _add_images(root: Path, programs: Mapping[str, Path], folder: Path) -> None:
             f'ENV PATH={path}\nENTRYPOINT ["/usr/local/bin/{program}"]\n'
         )
         store().build(context, image, recipe=RECIPE)
-        store().save(image, root / "kind/images" / f"{program}.tar")
+        place = "kind/images/control-plane" if program in ON_CONTROL_PLANE else "kind/images"
+        store().save(image, root / place / f"{program}.tar")
 
 
 def _import(root: Path, image: str, folder: Path) -> None:

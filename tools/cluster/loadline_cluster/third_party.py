@@ -96,7 +96,7 @@ def ensure() -> None:
             if image_store.is_current(image.image, image.recipe):
                 under_way.already()
             elif found := registry.source(image.image):
-                store().pull(found, image.image)
+                image_store.pull(found, image.image)
             else:
                 under_way.note("no registry has it: its program is built or fetched, and put into an image")
                 _build(image)
