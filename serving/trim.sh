@@ -13,4 +13,4 @@ rm -rf "$site"/onnxruntime/transformers "$site"/onnxruntime/quantization "$site"
 rm -rf "$site"/numpy/f2py "$site"/numpy/_core/lib "$site"/numpy/_core/include "$site"/numpy/random/lib
 find "$site" -depth -type d \( -name tests -o -name test -o -name __pycache__ \) -exec rm -rf {} +
 find "$site" -type f \( -name '*.pyi' -o -name '*.a' -o -name '*.c' -o -name '*.h' -o -name '*.pxd' -o -name '*.pyx' \) -delete
-"$venv/bin/python" -m compileall -q -j 0 "$site" || true
+"$venv/bin/python" -m compileall -q -j 0 "$site"

@@ -1,6 +1,7 @@
 """How does an ONNX file become a model that is warm, or a fault that says why not?"""
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# ONNX Runtime's Linux build sends usage events to its makers and keeps a database for them under $HOME. It looks
+# at this variable when it is loaded, so it stands before the import.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
@@ -38,6 +44,7 @@ _OPTIMIZATION = {
     GraphOptimization.ALL: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 _MAPS = re.compile(r"seq\(map\((string|int64),tensor\(float\)\)\)")
+_NO_GRAPH = re.compile(r"does not have a graph|No graph was found")
 _CUSTOM_OPERATOR = re.compile(r"([\w.\-]*):(\w+)\((-?\d+)\) is not a registered function/op")
 _UNKNOWN_OPERATOR = re.compile(r"No Op registered for (\w+) with domain_version of (\d+)")
 _NO_KERNEL = re.compile(r"Could not find an implementation for ([\w.:]+)\((\d+)\) node")
@@ -111,7 +118,7 @@ def load(path: Path, options: RuntimeOptions) -> OnnxModel:
 
 def _load_fault(name: str, error: Exception) -> StartupFault:
     text = _first_line(error)
-    if isinstance(error, ort_errors.InvalidProtobuf) or "ModelProto does not have a graph" in text:
+    if isinstance(error, ort_errors.InvalidProtobuf) or _NO_GRAPH.search(text):
         return StartupFault(
             Reason.NOT_ONNX, f"{name} is not an ONNX model, or is cut short: ONNX Runtime cannot parse it"
         )
