@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import json
 import os
+import re
 import shlex
 import sys
 import time
@@ -101,8 +102,8 @@ def images(parsed: Arguments) -> None:
 
 def load(parsed: Arguments) -> None:
     """Bring the project's images, or those named, to the nodes of a cluster."""
-    own = [project_images.image_of(name).image for name in project_images.DOCKERFILES]
-    loading.ensure(parsed.name, parsed.images or own)
+    own = (project_images.image_of(name).image for name in project_images.DOCKERFILES)
+    loading.ensure(parsed.name, parsed.images or list(own))
 
 
 def install_programs(_: Arguments) -> None:
@@ -172,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=(does.__doc__ or "").splitlines()[0], description=does.__doc__)
         added.set_defaults(command=does)
         if named:
-            added.add_argument("--name", choices=cluster.NAMES, default=cluster.DEMO)
+            added.add_argument("--name", type=_cluster_name, default=cluster.DEMO)
         return added
 
     raised = command("up", up)
@@ -181,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     command("down", down).add_argument(
         "--engine", action="store_true", help="end the engine too, if this tool started it"
     )
-    command("status", status, named=False).add_argument("--name", choices=cluster.NAMES)
+    command("status", status, named=False).add_argument("--name", type=_cluster_name)
     built = command("images", images, named=False)
     built.add_argument(
         "images", nargs="*", metavar="IMAGE", help=f"of {', '.join(project_images.DOCKERFILES)}; default all"
@@ -198,6 +199,13 @@ def _parser() -> argparse.ArgumentParser:
     faked.add_argument("--nodes", type=int, default=10)
     faked.add_argument("--stop", action="store_true")
     return parser
+
+
+def _cluster_name(text: str) -> str:
+    """Only clusters of this name are ours to make and remove."""
+    if not re.fullmatch(r"loadline(-[a-z0-9]+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not `loadline` or `loadline-…`")
+    return text
 
 
 def _add_answer(

@@ -178,10 +178,9 @@ def _add_own_files(root: Path, programs: Mapping[str, Path]) -> None:
         _install(programs[program], root / "usr/local/bin")
     (root / "kind/version").write_text(versions.KUBERNETES)
     for file in fingerprint.files(paths.DATA / "node"):
-        place = {".yaml": "kind/manifests", "": "usr/local/bin", ".md": None}.get(file.suffix, "etc/systemd/system")
-        if place:
-            text = file.read_text().replace("POD_SUBNET", versions.POD_SUBNET)
-            (root / place / file.name).write_text(text.replace("PROVISIONER_IMAGE", PROVISIONER_IMAGE))
+        place = {".yaml": "kind/manifests", "": "usr/local/bin"}.get(file.suffix, "etc/systemd/system")
+        text = file.read_text().replace("POD_SUBNET", versions.POD_SUBNET)
+        (root / place / file.name).write_text(text.replace("PROVISIONER_IMAGE", PROVISIONER_IMAGE))
     for script in ("pod-network", "preload-images"):
         (root / "usr/local/bin" / script).chmod(0o755)
 

@@ -35,26 +35,18 @@ class ThirdPartyImage:
         return fingerprint.of(self.image, self.dockerfile, base_image.RECIPE)
 
 
-def _static(program: str) -> str:
-    # The store of certificates comes along: Envoy Gateway fetches key sets over https.
+def _dockerfile(program: str) -> str:
+    """An image of one program: what it is linked with, the certificates that it trusts, and nothing else."""
     return f"""\
 FROM {versions.BASE_IMAGE} AS debian
+COPY {program} /usr/local/bin/{program}
 RUN mkdir -p /image/tmp /image/etc/ssl/certs /image/usr/local/bin && chmod 1777 /image/tmp \\
- && cp /etc/passwd /etc/group /image/etc/ \\
- && find /usr/share/ca-certificates -name '*.crt' -exec cat {{}} + > /image/etc/ssl/certs/ca-certificates.crt
-COPY {program} /image/usr/local/bin/{program}
+ && cp /etc/passwd /etc/group /image/etc/ && cp /usr/local/bin/{program} /image/usr/local/bin/ \\
+ && find /usr/share/ca-certificates -name '*.crt' -exec cat {{}} + > /image/etc/ssl/certs/ca-certificates.crt \\
+ && for file in $(ldd /usr/local/bin/{program} | grep -o '/[^ ]*'); do cp -L --parents $file /image/; done
 FROM scratch
 COPY --from=debian /image/ /
 ENV PATH=/usr/local/bin
-USER 65532:65532
-ENTRYPOINT ["/usr/local/bin/{program}"]
-"""
-
-
-def _on_debian(program: str) -> str:
-    return f"""\
-FROM {versions.BASE_IMAGE}
-COPY {program} /usr/local/bin/{program}
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/{program}"]
 """
@@ -74,16 +66,16 @@ def _envoy(folder: Path) -> Path:
 ENVOY_GATEWAY = ThirdPartyImage(
     name="envoyproxy/gateway",
     tag=versions.ENVOY_GATEWAY,
-    dockerfile=_static("envoy-gateway"),
+    dockerfile=_dockerfile("envoy-gateway"),
     program=lambda _: golang.install("github.com/envoyproxy/gateway/cmd/envoy-gateway", versions.ENVOY_GATEWAY),
 )
 ENVOY = ThirdPartyImage(
-    name="envoyproxy/envoy", tag=f"v{versions.ENVOY}", dockerfile=_on_debian("envoy"), program=_envoy
+    name="envoyproxy/envoy", tag=f"v{versions.ENVOY}", dockerfile=_dockerfile("envoy"), program=_envoy
 )
 VERSITYGW = ThirdPartyImage(
     name="versity/versitygw",
     tag=versions.VERSITYGW,
-    dockerfile=_static("versitygw"),
+    dockerfile=_dockerfile("versitygw"),
     program=lambda _: golang.install("github.com/versity/versitygw/cmd/versitygw", versions.VERSITYGW),
 )
 IMAGES = (ENVOY_GATEWAY, ENVOY, VERSITYGW)
