@@ -33,6 +33,8 @@ class Lock:
     groups: tuple[str, ...] = ()
     universal: bool = True
     follows_dev: bool = True
+    overrides: str = ""
+    """A file that takes back what a distribution asks for."""
 
 
 LOCKS: Final = (
@@ -44,7 +46,12 @@ LOCKS: Final = (
     ),
     Lock(name="operator", sources=("operators/pyproject.toml", "platform/contracts/pyproject.toml")),
     Lock(name="serving", sources=("serving/pyproject.toml", "platform/contracts/pyproject.toml")),
-    Lock(name="mlflow", sources=("platform/registry/pyproject.toml",), follows_dev=False),
+    Lock(
+        name="mlflow",
+        sources=("platform/registry/pyproject.toml",),
+        follows_dev=False,
+        overrides="platform/registry/overrides.txt",
+    ),
     Lock(name="train", sources=(), groups=("train",), universal=False, follows_dev=False),
 )
 
@@ -55,8 +62,22 @@ def command(lock: Lock, extra: list[str]) -> list[str]:
     left_out = [word for member in MEMBERS for word in ("--no-emit-package", member)]
     platform = ["--universal"] if lock.universal else ["--python-platform=x86_64-manylinux_2_28"]
     follow = ["--constraints=requirements/dev.txt"] if lock.follows_dev else []
+    overrides = [f"--override={lock.overrides}"] if lock.overrides else []
     output = f"--output-file=requirements/{lock.name}.txt"
-    return [UV, "pip", "compile", *FLAGS, *platform, *groups, *left_out, *follow, *extra, output, *lock.sources]
+    return [
+        UV,
+        "pip",
+        "compile",
+        *FLAGS,
+        *platform,
+        *groups,
+        *left_out,
+        *follow,
+        *overrides,
+        *extra,
+        output,
+        *lock.sources,
+    ]
 
 
 def main(extra: list[str]) -> None:
