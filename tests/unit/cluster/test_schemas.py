@@ -25,8 +25,17 @@ def test_a_kind_comes_with_what_it_refers_to_and_no_more() -> None:
     assert set(schema["components"]["schemas"]) == {"io.k8s.api.apps.v1.Deployment", "Spec"}
 
 
-def test_a_kind_of_the_core_group_lies_at_the_top() -> None:
-    assert schemas.file_name("", "v1", "ConfigMap") == "configmap_v1.json"
+def test_a_kind_of_the_core_group_lies_where_kubeconform_looks_for_it() -> None:
+    assert schemas.file_name("", "v1", "ConfigMap") == "v1/configmap_v1.json"
+
+
+def test_a_time_may_be_null_as_generators_print_it() -> None:
+    time = "io.k8s.apimachinery.pkg.apis.meta.v1.Time"
+    kind = {"group": "", "kind": "Thing", "version": "v1"}
+    thing = {"properties": {"at": {"$ref": f"#/components/schemas/{time}"}}, "x-kubernetes-group-version-kind": [kind]}
+    document = {"components": {"schemas": {"Thing": thing, time: {"type": "string", "format": "date-time"}}}}
+    [(_, schema)] = schemas.served(document)
+    assert schema["components"]["schemas"][time] == {"type": ["string", "null"]}
 
 
 def test_an_object_with_named_fields_takes_no_others() -> None:

@@ -42,6 +42,7 @@ def served(document: Mapping[str, Any]) -> Iterator[tuple[str, Schema]]:
     for key, schema in components.items():
         for kind in schema.get("x-kubernetes-group-version-kind", []):
             needed = {other: strict(components[other]) for other in _reachable(key, components)}
+            needed |= {other: {"type": ["string", "null"]} for other in needed if other.endswith(_TIME)}
             whole = {"$ref": f"{REFERENCE}{key}", "components": {"schemas": needed}}
             yield file_name(kind["group"], kind["version"], kind["kind"]), whole
 
@@ -59,8 +60,8 @@ def defined(crds: Path) -> Iterator[tuple[str, Schema]]:
 
 def file_name(group: str, version: str, kind: str) -> str:
     """The name of a schema's file, as kubeconform builds it from LOCATION."""
-    # kubeconform's Group is empty for the core group, and the whole group name otherwise.
-    return f"{group}/{kind.lower()}_{version}.json" if group else f"{kind.lower()}_{version}.json"
+    # kubeconform's Group is what stands before the slash of apiVersion; in the core group that is the version.
+    return f"{group or version}/{kind.lower()}_{version}.json"
 
 
 def strict(schema: Any) -> Any:
@@ -77,6 +78,9 @@ def strict(schema: Any) -> Any:
         changed.pop("type", None)
     return {"anyOf": [changed, {"type": "null"}]} if changed.pop("nullable", False) else changed
 
+
+_TIME = ".meta.v1.Time"
+"""Generators print `creationTimestamp: null`, and the API server takes it."""
 
 _OBJECT: Schema = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
 
