@@ -278,7 +278,7 @@ class Cluster:
         return await self._write(
             _on(
                 reference_of(manifest),
-                verb="apply",
+                verb="dry_run" if dry_run else "apply",
                 method="PATCH",
                 query=(("fieldManager", FIELD_MANAGER), ("force", "true"), *((("dryRun", "All"),) if dry_run else ())),
                 content_type=APPLY,

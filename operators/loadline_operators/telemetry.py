@@ -87,5 +87,5 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "urllib3", "asyncio", "aiohttp.access"):
+    for noisy in ("httpx", "httpcore", "urllib3", "asyncio", "aiohttp.access", "kopf.objects"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

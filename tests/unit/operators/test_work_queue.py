@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +95,7 @@ class World:
         self.at_once = 0
         self.most_at_once = 0
         self._look = look
-        self.queue = WorkQueue(self.look, all_keys=lambda: keys, workers=workers, rng=random.Random(1))
+        self.queue = WorkQueue(self.look, all_keys=lambda: keys, workers=workers, rng=random.Random(1))  # noqa: S311
 
     async def look(self, key: str) -> Again:
         self.looks.append((asyncio.get_running_loop().time(), key))
@@ -137,7 +138,7 @@ def test_failures_in_a_row_are_tried_again_ever_more_slowly() -> None:
 
     virtual_time.run(scene())
     times = [at for at, _ in world.looks]
-    waits = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(times)]
     assert 8 <= len(times) <= 20
     assert max(waits) <= LONGEST_BACKOFF
     assert waits[0] < 1 < waits[-1]
