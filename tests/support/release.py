@@ -59,10 +59,13 @@ class Release:
         assert done.returncode == 0, f"helm {' '.join(command)}\n{done.stderr}{self.cluster.explain(self.namespace)}"
         return done.stdout
 
-    def apply(self, *settings: str) -> None:
-        """Install or upgrade, and wait until everything is ready."""
-        chosen = [part for setting in settings for part in ("--set", setting)]
-        given = ["--values", str(VALUES["kind"]), "--values", str(self.values), *chosen]
+    def apply(self, changed: Manifest | None = None) -> None:
+        """Install or upgrade with these values changed, and wait until everything is ready."""
+        given = ["--values", str(VALUES["kind"]), "--values", str(self.values)]
+        if changed:
+            over = self.values.with_name("changed.json")
+            over.write_text(json.dumps(changed))
+            given += ["--values", str(over)]
         waiting = ["--wait", "--timeout", READY_WITHIN]
         self.helm("upgrade", "--install", self.name, str(self.chart), *given, *waiting)
 

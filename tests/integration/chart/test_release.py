@@ -1,10 +1,15 @@
 """Whether the chart installs, upgrades and goes away as it says: tests of one release, in the order of the file."""
 
+import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 from support import names
@@ -17,6 +22,9 @@ from support.waiting import wait_for
 MODEL_FILE = f"models/{'ab' * 32}/files/model.onnx"
 PIN = "pins/registry/fraud/1.json"
 READ_ONLY_PORT = 19004
+ISSUER = "https://issuer.example.com"
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+KEYS = {"keys": [{**json.loads(RSAAlgorithm.to_jwk(KEY.public_key())), "kid": "one", "alg": "RS256", "use": "sig"}]}
 
 
 def test_everything_is_ready_after_an_install_and_the_gateway_is_in_force(release: Release) -> None:
@@ -138,16 +146,62 @@ def test_an_upgrade_that_changes_nothing_moves_nothing(release: Release) -> None
     assert (_secrets(release), _templates(release), {p["metadata"]["uid"] for p in release.pods()}) == before
 
 
-def test_an_upgrade_brings_a_value_and_a_definition_into_force_and_keeps_credentials(release: Release) -> None:
+def _route_to_the_store(release: Release) -> Manifest:
+    """A route of the release's own namespace on its own Gateway, to the one Service there that answers anybody."""
+    path = {"type": "PathPrefix", "value": f"/{release.namespace}/store"}
+    rewrite = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}}
+    backend = {"name": f"{release.name}-store", "port": 7070}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "store", "namespace": release.namespace},
+        "spec": {
+            "parentRefs": [{"name": release.name}],
+            "rules": [{"matches": [{"path": path}], "filters": [rewrite], "backendRefs": [backend]}],
+        },
+    }
+
+
+def _answer_changes_to(release: Release, status: int, *, token: str = "") -> None:
+    """Call through the gateway until it answers so."""
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    gateway = f"service/{release.name}-gateway"
+    with forwarded(release.cluster, gateway, 80, namespace=names.GATEWAY_SYSTEM) as port:
+        url = f"http://127.0.0.1:{port}/{release.namespace}/store/health"
+        wait_for(
+            lambda: httpx.get(url, headers=headers).status_code == status, f"GET {url} is answered {status}", within=30
+        )
+
+
+def test_inside_the_cluster_no_token_is_asked(release: Release) -> None:
+    release.cluster.apply(_route_to_the_store(release))
+    _answer_changes_to(release, httpx.codes.OK)
+
+
+def test_an_upgrade_brings_values_and_a_definition_into_force_and_keeps_credentials(release: Release) -> None:
     before = _secrets(release)
     release.define(short_names=["pb"])
-    release.apply("operator.logLevel=debug")
+    access = {"jwt": {"issuer": ISSUER, "audiences": ["models"], "jwks": json.dumps(KEYS)}}
+    release.apply({"operator": {"logLevel": "debug"}, "access": access})
     container = _templates(release)[f"{release.name}-operator"]["spec"]["containers"][0]
     assert {"name": "LOADLINE_LOG_LEVEL", "value": "DEBUG"} in container["env"]
     assert _secrets(release) == before
     defined = release.defined()
     assert defined is not None
     assert defined["spec"]["names"]["shortNames"] == ["pb"]
+
+
+def _token(**claims: object) -> str:
+    said = {"iss": ISSUER, "aud": "models", "exp": time.time() + 300, **claims}
+    return jwt.encode(said, KEY, algorithm="RS256", headers={"kid": "one"})
+
+
+def test_with_an_issuer_every_caller_of_the_gateway_needs_its_token(release: Release) -> None:
+    _answer_changes_to(release, httpx.codes.UNAUTHORIZED)
+    _answer_changes_to(release, httpx.codes.OK, token=_token())
+    _answer_changes_to(release, httpx.codes.UNAUTHORIZED, token=_token(exp=time.time() - 300))
+    _answer_changes_to(release, httpx.codes.UNAUTHORIZED, token=_token(iss="https://other.example.com"))
+    _answer_changes_to(release, httpx.codes.FORBIDDEN, token=_token(aud="other"))
 
 
 def test_definitions_and_data_outlive_an_uninstall_and_are_found_by_the_next_install(release: Release) -> None:
