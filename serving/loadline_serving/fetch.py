@@ -184,4 +184,5 @@ def _write(path: Path, chunks: list[bytes]) -> None:
 
 
 def _briefly(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]
+    # The store's client appends a dump of its structures, which tells an operator nothing.
+    return " ".join(str(error).partition("Debug source")[0].split()).rstrip(": ")[:500]

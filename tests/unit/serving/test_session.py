@@ -9,6 +9,9 @@ from loadline_serving.session import OnnxModel, RuntimeOptions, load
 from loadline_serving.settings import GraphOptimization
 from support import serving_graphs
 
+FOREIGN = serving_graphs.with_unknown_operator("com.acme")
+UNHEARD_OF = serving_graphs.with_unknown_operator("")
+
 
 def load_bytes(folder: Path, data: bytes) -> OnnxModel:
     path = folder / "model.onnx"
@@ -39,8 +42,8 @@ def test_every_level_of_graph_optimisation_gives_the_same_answer(tmp_path: Path,
         (b"PK\x03\x04 this is a zip file", Reason.NOT_ONNX, "not an ONNX model"),
         (b"", Reason.NOT_ONNX, "not an ONNX model"),
         (serving_graphs.classifier()[:-40], Reason.NOT_ONNX, "cut short"),
-        (serving_graphs.with_unknown_operator("com.acme"), Reason.UNSUPPORTED_OPERATOR, "Teleport of domain 'com.acme'"),
-        (serving_graphs.with_unknown_operator(""), Reason.UNSUPPORTED_OPERATOR, "Teleport of domain 'ai.onnx', opset 17"),
+        (FOREIGN, Reason.UNSUPPORTED_OPERATOR, "Teleport of domain 'com.acme'"),
+        (UNHEARD_OF, Reason.UNSUPPORTED_OPERATOR, "Teleport of domain 'ai.onnx', opset 17"),
     ],
     ids=["another format", "empty", "truncated", "operator of a foreign domain", "operator that never was"],
 )  # fmt: skip

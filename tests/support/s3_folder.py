@@ -1,0 +1,64 @@
+"""A folder that speaks enough S3 to read from: an object store that can be away and come back on the same port."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import unquote
+
+from typing_extensions import override
+
+
+@contextmanager
+def s3_over(folder: Path, port: int = 0) -> Iterator[str]:
+    """Serve `folder/<bucket>/<key>`; yields the endpoint."""
+    handler = type("Handler", (_Handler,), {"folder": folder})
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    folder: Path
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def _answer(self, *, with_body: bool) -> None:
+        path = self.folder / unquote(self.path.partition("?")[0]).lstrip("/")
+        if not path.is_file():
+            self._send(404, b"", {})
+            return
+        data = path.read_bytes()
+        headers = {"ETag": '"1"', "Last-Modified": formatdate(0, usegmt=True)}
+        if match := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
+            start, last = int(match[1]), min(int(match[2]), len(data) - 1)
+            headers["Content-Range"] = f"bytes {start}-{last}/{len(data)}"
+            data = data[start : last + 1]
+            self._send(206, data if with_body else b"", headers | {"Content-Length": str(len(data))})
+        else:
+            self._send(200, data if with_body else b"", headers | {"Content-Length": str(len(data))})
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in ({"Content-Length": "0"} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    @override
+    def log_message(self, format: str, *args: Any) -> None:
+        """Tests have their own output."""
