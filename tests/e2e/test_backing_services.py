@@ -69,8 +69,18 @@ def rendered(cluster: Cluster, namespace: str) -> Sequence[Manifest]:
             "existingSecret": f"{RELEASE}-store-writer",
         },
     }
-    chart = str(ROOT / "charts/loadline")
-    text = cluster.run("helm", "template", RELEASE, chart, f"-n={namespace}", "-f", "-", given=json.dumps(values))
+    chart, kube = str(ROOT / "charts/loadline"), cluster.api.get("/version").json()["gitVersion"]
+    text = cluster.run(
+        "helm",
+        "template",
+        RELEASE,
+        chart,
+        f"-n={namespace}",
+        f"--kube-version={kube}",
+        "-f",
+        "-",
+        given=json.dumps(values),
+    )
     found = [manifest for manifest in yaml.safe_load_all(text) if manifest]
     return [manifest for manifest in found if _component(manifest) in COMPONENTS]
 

@@ -8,6 +8,7 @@ connection, is a failure; nothing is sent again.
 import csv
 import io
 import json
+import re
 import signal
 import subprocess
 from base64 import b64decode
@@ -21,6 +22,9 @@ from support.programs import program
 
 NANOSECONDS = 1e9
 OK = 200
+# What differs between failures of one kind: the request's own address, and the ports of its connection.
+REQUEST = re.compile(r'^Post "[^"]*": ')
+LOCAL = re.compile(r"\d+\.\d+\.\d+\.\d+:\d+->")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,8 @@ class Answer:
     @property
     def kind(self) -> str:
         """What a failure is counted under."""
-        return f"{self.code} {self.error}".strip() if self.code else self.error
+        said = LOCAL.sub("", REQUEST.sub("", self.error))
+        return f"{self.code} {said}".strip() if self.code else said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +121,8 @@ class Stream:
     per_second: int = 100
     keepalive: bool = True
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
-    timeout: float = 10
+    timeout: float = 5
+    """Long for a model of milliseconds; a stall longer than this costs the port mapping its file descriptors."""
 
     def target(self, body: Path) -> str:
         """The request as vegeta reads it."""
