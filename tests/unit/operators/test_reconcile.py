@@ -133,7 +133,7 @@ class NoModels:
 
     files_problem = ""
 
-    def watch(self, _: str, uri: str, *_args: Any, **_kwargs: Any) -> Resolution:
+    def watch(self, holder: str, uri: str, sha256: str | None = None, *, last: Any = None) -> Resolution:  # noqa: ARG002
         return Resolution(state="resolved", uri=uri, version="1", digest="sha256:" + "a" * 64)
 
     def forget(self, holder: str) -> None:
@@ -178,7 +178,7 @@ class World:
         }
         self.cache.put(self.server.store(self.parent))
 
-    def _plan(self, _: ModelDeployment, observed: Any, **_settings: Any) -> Plan:
+    def _plan(self, parent: ModelDeployment, observed: Any, *, settings: PlanSettings, now: datetime) -> Plan:  # noqa: ARG002
         self.observed.append(observed)
         self.before_plan()
         return Plan(
