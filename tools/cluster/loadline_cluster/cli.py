@@ -6,17 +6,20 @@ import json
 import os
 import re
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from loadline_cluster import (
     base_image,
     cluster,
     engine,
     gateway,
+    kernel,
     kwok,
     loading,
     node_image,
@@ -35,6 +38,7 @@ Arguments = argparse.Namespace
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; say what went wrong and what to do if it fails."""
     parsed = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)  # so that temporary folders and running commands end with us
     try:
         parsed.command(parsed)
     except ClusterToolError as error:
@@ -44,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nstopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
         return 130
     return 0
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def up(parsed: Arguments) -> None:
@@ -139,6 +147,8 @@ def fake_nodes(parsed: Arguments) -> None:
 
 def _engine() -> None:
     with step("engine", "images and nodes are containers") as under_way:
+        for raised in kernel.ensure():
+            under_way.note(raised)
         if engine.answers():
             under_way.already("one answers")
         else:

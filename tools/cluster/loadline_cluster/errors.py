@@ -1,6 +1,7 @@
 """What can go wrong, and what is to be done then?"""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class ClusterToolError(Exception):
@@ -10,11 +11,11 @@ class ClusterToolError(Exception):
 class CommandFailedError(ClusterToolError):
     """An external command ended with an error or ran past its deadline."""
 
-    def __init__(self, command: Sequence[str], *, ending: str, stderr: str, remedy: str) -> None:
+    def __init__(self, command: Sequence[str], *, ending: str, stderr: str, log: Path, remedy: str) -> None:
         tail = "\n".join(f"    {line}" for line in stderr.strip().splitlines()[-15:])
         message = f"{' '.join(command)}\n  {ending}"
         if tail:
-            message += f"; it said:\n{tail}"
+            message += f"; it said (all of it: {log}):\n{tail}"
         if remedy:
             message += f"\n  What to do: {remedy}"
         super().__init__(message)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from loadline_cluster import paths
 from loadline_cluster.errors import CommandFailedError, MissingProgramError
 
 SIGN_OF_LIFE_SECONDS = 20.0
@@ -43,7 +44,10 @@ def run(
             raise MissingProgramError(arguments[0], remedy or "install it, then run this again") from None
         ending = _ending(process, deadline=deadline, err=err)
         if ending:
-            raise CommandFailedError(arguments, ending=ending, stderr=_text(err) or _text(out), remedy=remedy)
+            said = _text(err) or _text(out)
+            raise CommandFailedError(
+                arguments, ending=ending, stderr=said, log=_kept(arguments[0], said), remedy=remedy
+            )
         return _text(out)
 
 
@@ -78,6 +82,13 @@ def _ending(process: subprocess.Popen[bytes], *, deadline: float, err: IO[bytes]
 def _show_life(seconds: float, err: IO[bytes]) -> None:
     last = next(iter(reversed(_text(err).strip().splitlines())), "")
     print(f"    … {seconds:.0f} s {last[:120]}", flush=True)
+
+
+def _kept(program: str, said: str) -> Path:
+    """Keep the whole of what a failed command said; the error shows its end only."""
+    log = paths.made(paths.cache() / "logs") / f"{Path(program).name}.log"
+    log.write_text(said)
+    return log
 
 
 def _opened(stdin: str | Path | None) -> IO[bytes]:
