@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from support import envoys, usage
-from support.cluster import Cluster, Manifest
+from support import envoys, names, usage
+from support.cluster import PATHS, Cluster, Manifest
 from support.model_deployments import Served
 from support.phases import Timeline, table
 from support.serving_models import Registered
 from support.waiting import NeverHappenedError, wait_for
 
+API_VERSIONS = {kind: version.removeprefix("apis/") for kind, (version, _) in PATHS.items()}
 CHANGING = 5
 TOTAL = 1_000_000
 IN_FORCE_P99, ACKNOWLEDGED = 1.0, 2.0
@@ -49,33 +50,40 @@ class Change:
 
 def copies(served: Served, first: int, last: int) -> list[Manifest]:
     """What the operator wrote for the model, as if it had been written for others."""
-    kinds = ("HTTPRoute", "GRPCRoute", "BackendTrafficPolicy")
-    patterns = [served.cluster.must_get(kind, served.name, served.namespace) for kind in kinds]
+    selector, kinds = f"{names.MODEL_LABEL}={served.name}", ("HTTPRoute", "GRPCRoute", "BackendTrafficPolicy")
+    patterns = [
+        {**pattern, "kind": kind}
+        for kind in kinds
+        for pattern in served.cluster.list(kind, served.namespace, selector=selector)
+    ]
+    assert patterns, f"nothing is labelled {selector}"
     return [_copy(pattern, served, name_of(n)) for n in range(first, last) for pattern in patterns]
 
 
 def name_of(number: int) -> str:
-    """The name of a copy, as long as the pattern's so that nothing else holds it."""
+    """The name of a copy."""
     return f"copied-{number:04d}"
 
 
 def _copy(pattern: Manifest, served: Served, name: str) -> Manifest:
     text = json.dumps(pattern["spec"])
     for before, after in (
-        (f"/{served.namespace}/{served.name}", f"/{served.namespace}/{name}"),
         (f"{served.namespace}/{served.name}", f"{served.namespace}/{name}"),
         (f"{served.name}.{served.namespace}", f"{name}.{served.namespace}"),
     ):
         text = text.replace(before, after)
     spec = json.loads(text)
     for target in spec.get("targetRefs", []):
-        target["name"] = name
+        target["name"] = target["name"].replace(served.name, name, 1)
     for rule in spec.get("rules", []):
         rule["backendRefs"] = _two_arms(rule["backendRefs"][0])
     return {
-        "apiVersion": pattern["apiVersion"],
+        "apiVersion": API_VERSIONS[pattern["kind"]],
         "kind": pattern["kind"],
-        "metadata": {"name": name, "namespace": served.namespace},
+        "metadata": {
+            "name": pattern["metadata"]["name"].replace(served.name, name, 1),
+            "namespace": served.namespace,
+        },
         "spec": spec,
     }
 
