@@ -21,6 +21,7 @@ from loadline_cluster import (
     gateway,
     kernel,
     kwok,
+    leftovers,
     loading,
     node_image,
     paths,
@@ -66,6 +67,7 @@ def up(parsed: Arguments) -> None:
         cluster.ensure(parsed.name, image=image, port=_port(parsed), recreate=parsed.recreate)
         loading.ensure(parsed.name, [image.image for image in third_party.IMAGES])
         gateway.ensure(parsed.name)
+        leftovers.remove(image)
     took = time.monotonic() - started
     print(f"Cluster {parsed.name} is up ({took:.1f} s); its gateway: localhost:{cluster.port(parsed.name)}")
 
