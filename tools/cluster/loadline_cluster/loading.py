@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from loadline_cluster import cluster, paths
+from loadline_cluster.debian import temporary_folder
 from loadline_cluster.errors import ClusterToolError
 from loadline_cluster.image_store import store
 from loadline_cluster.run import run
@@ -52,9 +53,8 @@ def _archive(image: str, identity: str) -> Path:
     archive = folder / f"{stem}:{identity[:12]}.tar".replace(":", "-")
     if not archive.exists():
         for older in folder.glob(f"{stem.replace(':', '-')}-*.tar"):
-            older.unlink()
-        arriving = archive.with_suffix(".part")
-        arriving.unlink(missing_ok=True)
-        store().save(image, arriving)
-        arriving.rename(archive)
+            older.unlink(missing_ok=True)
+        with temporary_folder("archive") as arriving:
+            store().save(image, arriving / "image.tar")
+            (arriving / "image.tar").rename(archive)
     return archive
