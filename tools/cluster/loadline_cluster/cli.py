@@ -58,12 +58,13 @@ def _stop(_signal: int, _frame: object) -> NoReturn:
 def up(parsed: Arguments) -> None:
     """Raise a cluster with everything in it that the chart builds on."""
     started = time.monotonic()
-    with _alone():
+    with _alone("build"):
         _engine()
         programs.ensure()
         image = node_image.ensure()
         base_image.ensure()
         third_party.ensure()
+    with _alone(parsed.name):
         cluster.ensure(parsed.name, image=image, port=_port(parsed), recreate=parsed.recreate)
         loading.ensure(parsed.name, [image.image for image in third_party.IMAGES])
         gateway.ensure(parsed.name)
@@ -104,7 +105,7 @@ def images(parsed: Arguments) -> None:
     if parsed.print:
         print(json.dumps(project_images.names(), indent=2) if parsed.print == "json" else project_images.values())
         return
-    with _alone():
+    with _alone("build"):
         _engine()
         base_image.ensure()
         project_images.ensure(parsed.images or list(project_images.DOCKERFILES))
@@ -118,7 +119,7 @@ def load(parsed: Arguments) -> None:
 
 def install_programs(_: Arguments) -> None:
     """Put the programs of people and tests into one folder."""
-    with _alone():
+    with _alone("build"):
         programs.ensure()
     print(paths.programs())
 
@@ -165,13 +166,13 @@ def _port(parsed: Arguments) -> int:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Let one build at a time write to the cache."""
-    with (paths.made(paths.cache()) / "lock").open("w") as lock:
+def _alone(what: str) -> Iterator[None]:
+    """Let one run at a time do this."""
+    with (paths.made(paths.cache()) / f"{what}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Another run of this tool is at work; waiting for its end", flush=True)
+            print(f"Another run of this tool is at work ({what}); waiting for its end", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         lock.write(str(os.getpid()))
         yield
