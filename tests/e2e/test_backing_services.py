@@ -4,18 +4,16 @@ The chart's own MLflow and object store are rendered under another release name 
 database is a real PostgreSQL on this machine.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 
 import obstore
 import pytest
 import yaml
-from support import names, onnx_models
+from support import names, onnx_models, release
 from support.cluster import Cluster, Manifest
 from support.mlflow_registry import Mlflow
 from support.phases import Timeline
 from support.postgres import Postgres, postgres
-from support.programs import ROOT
 from support.store import object_store
 from support.waiting import wait_for
 
@@ -57,10 +55,7 @@ def backed(cluster: Cluster, namespace: str, database: Postgres, timeline: Timel
 
 def rendered(cluster: Cluster, namespace: str) -> Sequence[Manifest]:
     """What the chart makes of these values, of MLflow and the object store only."""
-    installed = cluster.run(
-        "helm", "get", "values", names.RELEASE, f"--kube-context={cluster.context}", f"-n={names.SYSTEM}", "-o=json"
-    )
-    values = json.loads(installed)
+    values = release.values(cluster)
     values["mlflow"] = values.get("mlflow", {}) | {
         "database": {"existingSecret": SECRET},
         "artifacts": {
@@ -69,20 +64,8 @@ def rendered(cluster: Cluster, namespace: str) -> Sequence[Manifest]:
             "existingSecret": f"{RELEASE}-store-writer",
         },
     }
-    chart, kube = str(ROOT / "charts/loadline"), cluster.api.get("/version").json()["gitVersion"]
-    text = cluster.run(
-        "helm",
-        "template",
-        RELEASE,
-        chart,
-        f"-n={namespace}",
-        f"--kube-version={kube}",
-        "-f",
-        "-",
-        given=json.dumps(values),
-    )
-    found = [manifest for manifest in yaml.safe_load_all(text) if manifest]
-    return [manifest for manifest in found if _component(manifest) in COMPONENTS]
+    documents = yaml.safe_load_all(release.render(cluster, RELEASE, namespace, values))
+    return [manifest for manifest in documents if manifest and _component(manifest) in COMPONENTS]
 
 
 def _component(manifest: Manifest) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import obstore
 import pytest
-from support import manifests, names, onnx_models
+from support import manifests, names, onnx_models, release
 from support.cluster import Cluster
 from support.inference import ask, json_request
 from support.load import Count, Load, Stream
@@ -49,9 +49,10 @@ class Bad:
     not_onnx: str
     truncated: str
     unknown_operator: str
+    plain_file: str
 
     @classmethod
-    def registered(cls, mlflow: Mlflow, good: Registered) -> "Bad":
+    def registered(cls, mlflow: Mlflow, good: Registered, plain_file: str) -> "Bad":
         """Register what can be registered."""
         files = {
             "not-onnx": b"PK\x03\x04 this is an archive",
@@ -65,6 +66,7 @@ class Bad:
             not_onnx=uris["not-onnx"],
             truncated=uris["truncated"],
             unknown_operator=uris["unknown-operator"],
+            plain_file=plain_file,
         )
 
 
@@ -115,7 +117,7 @@ CASES = (
     ),
     Case(
         name="other-digest",
-        spec=lambda _: {"model": {"uri": f"s3://{names.BUCKET}/{PLAIN_FILE}", "sha256": "0" * 64}},
+        spec=lambda bad: {"model": {"uri": bad.plain_file, "sha256": "0" * 64}},
         reason="DigestMismatch",
         says=lambda _: ("0" * 8, hashlib.sha256(ONNX).hexdigest()[:8]),
     ),
@@ -130,8 +132,9 @@ BY_NAME = {case.name: case for case in CASES}
 
 
 @pytest.fixture(scope="module")
-def bad(mlflow: Mlflow, model: Registered) -> Bad:
-    return Bad.registered(mlflow, model)
+def bad(mlflow: Mlflow, model: Registered, plain_file: str) -> Bad:
+    """Given models that are wrong."""
+    return Bad.registered(mlflow, model, plain_file)
 
 
 @pytest.fixture(scope="module")
@@ -155,15 +158,27 @@ def neighbour(
     assert count.failed == 0
 
 
+@pytest.fixture(scope="module")
+def plain_file(cluster: Cluster) -> str:
+    """Given a plain ONNX file in S3, and an operator that was told where s3:// is: the chart's own store."""
+    if not release.values(cluster).get("modelFiles", {}).get("s3", {}).get("endpoint"):
+        release.upgrade(
+            cluster,
+            f"modelFiles.s3.endpoint=http://{names.STORE}.{names.SYSTEM}:7070",
+            f"modelFiles.s3.existingSecret={names.STORE}-writer",
+        )
+    with object_store(cluster) as store:
+        obstore.put(store, PLAIN_FILE, ONNX)
+    return f"s3://{names.BUCKET}/{PLAIN_FILE}"
+
+
 @pytest.fixture(scope="module", autouse=True)
-def spoiled(neighbour: Served, at: Callable[[str], Served], bad: Bad, cluster: Cluster) -> Mapping[str, Served]:
+def spoiled(neighbour: Served, at: Callable[[str], Served], bad: Bad) -> Mapping[str, Served]:
     """Given, beside the neighbour, an object for each case that was Ready and is now spoiled."""
     assert neighbour.condition("Ready")
     objects = {case.name: at(case.name).apply(bad.good.version(0)) for case in CASES}
     for served in objects.values():
         served.wait_until_ready()
-    with object_store(cluster) as store:
-        obstore.put(store, PLAIN_FILE, ONNX)
     for case in CASES:
         objects[case.name].edit(**case.spec(bad))
     return objects
@@ -186,6 +201,13 @@ def test_a_spoiled_object_that_is_put_right_is_ready_again(spoiled: Mapping[str,
     served.edit(model={"uri": bad.good.version(1)})
     served.wait_until_ready(within=60)
     assert ask(served.url, ROWS) == [bad.good.answer(1)]
+
+
+def test_a_plain_file_is_served_by_its_digest(at: Callable[[str], Served], bad: Bad) -> None:
+    sha256 = hashlib.sha256(ONNX).hexdigest()
+    served = at("plain-file").apply(bad.plain_file, sha256=sha256)
+    served.wait_until_ready(within=60).wait_until_it_answers()
+    assert ask(served.url, ROWS) == [bad.good.answer(0)]
 
 
 def test_an_object_that_never_had_a_model_says_why(at: Callable[[str], Served], bad: Bad) -> None:

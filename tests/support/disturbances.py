@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from support import names, nodes
+from support import names, nodes, release
 from support.cluster import Cluster, Manifest
 from support.mlflow_registry import Mlflow
 from support.model_deployments import Served
-from support.programs import ROOT
 from support.serving_models import Registered
 from support.waiting import wait_for
 
@@ -99,19 +98,7 @@ def restart_of_the_envoys(world: World) -> None:
 
 def chart_upgrade(world: World) -> None:
     """The chart is upgraded with a changed value that replaces the operator's pods."""
-    world.cluster.run(
-        "helm",
-        "upgrade",
-        names.RELEASE,
-        str(ROOT / "charts/loadline"),
-        f"--kube-context={world.cluster.context}",
-        f"--namespace={names.SYSTEM}",
-        "--reuse-values",
-        f"--set-string=operator.podAnnotations.upgraded={datetime.now(UTC):%Y-%m-%dT%H-%M-%S}",
-        "--wait",
-        "--timeout=3m",
-        within=200,
-    )
+    release.upgrade(world.cluster, f"operator.podAnnotations.upgraded={datetime.now(UTC):%Y-%m-%dT%H-%M-%S}")
     world.wait_until_settled()
 
 

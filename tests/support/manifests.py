@@ -14,7 +14,14 @@ def namespace(name: str, *, labels: Mapping[str, str] = RESTRICTED) -> Manifest:
 
 
 def model_deployment(
-    name: str, namespace: str, model: str, *, replicas: int = 1, retries: int | None = None, **spec: Any
+    name: str,
+    namespace: str,
+    model: str,
+    *,
+    sha256: str = "",
+    replicas: int = 1,
+    retries: int | None = None,
+    **spec: Any,
 ) -> Manifest:
     """A ModelDeployment of a model by its URI, with further fields of `spec` as given."""
     routing = dict(spec.pop("routing", {}))
@@ -25,7 +32,7 @@ def model_deployment(
         "kind": "ModelDeployment",
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
-            "model": {"uri": model},
+            "model": {"uri": model} | ({"sha256": sha256} if sha256 else {}),
             "replicas": replicas,
             **({"routing": routing} if routing else {}),
             **spec,
