@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from support import manifests
 from support.cluster import Cluster
-from support.release import Release
+from support.own_release import Release
 
 
 @pytest.fixture(scope="module")

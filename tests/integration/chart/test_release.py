@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 
 import httpx
 import jwt
@@ -15,7 +16,7 @@ from obstore.store import S3Store
 from support import names
 from support.cluster import Manifest, condition, decoded_secret
 from support.pod_security import loose_ends, violations
-from support.release import Release
+from support.own_release import Release
 from support.store import forwarded
 from support.waiting import wait_for
 
@@ -176,6 +177,20 @@ def _answer_changes_to(release: Release, status: int, *, token: str = "") -> Non
 def test_inside_the_cluster_no_token_is_asked(release: Release) -> None:
     release.cluster.apply(_route_to_the_store(release))
     _answer_changes_to(release, httpx.codes.OK)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [("store/health", 200), ("store%2Fhealth", 400), ("other/../store/health", 200), ("other/..%2Fstore/health", 400)],
+)
+def test_a_path_is_read_as_it_will_be_served(release: Release, path: str, answer: int) -> None:
+    gateway = f"service/{release.name}-gateway"
+    with (
+        forwarded(release.cluster, gateway, 80, namespace=names.GATEWAY_SYSTEM) as port,
+        closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection,
+    ):
+        connection.request("GET", f"/{release.namespace}/{path}")
+        assert connection.getresponse().status == answer
 
 
 def test_an_upgrade_brings_values_and_a_definition_into_force_and_keeps_credentials(release: Release) -> None:
