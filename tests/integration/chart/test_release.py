@@ -15,8 +15,8 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 from support import names
 from support.cluster import Manifest, condition, decoded_secret
-from support.pod_security import loose_ends, violations
 from support.own_release import Release
+from support.pod_security import loose_ends, violations
 from support.store import forwarded
 from support.waiting import wait_for
 
