@@ -80,8 +80,8 @@ def _ending(process: subprocess.Popen[bytes], *, deadline: float, err: IO[bytes]
 
 
 def _show_life(seconds: float, err: IO[bytes]) -> None:
-    last = next(iter(reversed(_text(err).strip().splitlines())), "")
-    print(f"    … {seconds:.0f} s {last[:120]}", flush=True)
+    telling = [line for line in _text(err).strip().splitlines() if "level=warning" not in line]
+    print(f"    … {seconds:.0f} s {telling[-1][:120] if telling else ''}", flush=True)
 
 
 def _kept(program: str, said: str) -> Path:
