@@ -1,6 +1,7 @@
 """Where do a model's bytes come from?"""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,10 @@ CHUNK_BYTES = 1 << 20
 _LISTING_SECONDS = 30
 _STALL = httpx.Timeout(connect=5, read=30, write=10, pool=30)
 _REDIRECTS = 5
+_STATUS = re.compile(r"status code: ([0-9]{3}[A-Za-z ]*)")
+_REFUSAL = re.compile(r"40[0134]\b")
+_ERROR_CODE = re.compile(r"<Code>([A-Za-z]+)</Code>")
+_DURATION = re.compile(r" in [0-9.]+[mµn]?s\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +87,7 @@ class BucketOptions:
                 retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=20)},
             )
         except (ObjectStoreError, ValueError) as error:
-            raise SourceRefusedError(f"s3://{bucket}", _first_line(error)) from error
+            raise SourceRefusedError(f"s3://{bucket}", said_by_store(error)) from error
 
 
 class BucketFiles:
@@ -220,8 +225,16 @@ async def _object_errors(name: str) -> AsyncIterator[None]:
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise SourceRefusedError(name, "the object store refuses the credentials") from error
     except (ObjectStoreError, TimeoutError) as error:
-        raise SourceUnavailableError(name, _first_line(error)) from error
+        said = said_by_store(error)
+        if _REFUSAL.match(said):
+            raise SourceRefusedError(name, said) from error
+        raise SourceUnavailableError(name, said) from error
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+def said_by_store(error: BaseException) -> str:
+    """What an object store said, in a few words that are the same each time: they end in an object's status."""
+    text = str(error)
+    status, code = _STATUS.search(text), _ERROR_CODE.search(text)
+    if status:
+        return " ".join([status[1].strip(), *([code[1]] if code else [])])
+    return _DURATION.sub("", text.strip().split("\n", 1)[0]).rsplit(" - ", 1)[-1] or type(error).__name__

@@ -19,7 +19,7 @@ from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 from pydantic import ValidationError
 
 from loadline_operators.model_errors import SourceUnavailableError, StoreUnavailableError
-from loadline_operators.model_sources import Source
+from loadline_operators.model_sources import Source, said_by_store
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -158,4 +158,4 @@ async def _store_errors(doing: str) -> AsyncIterator[None]:
     except (FileNotFoundError, AlreadyExistsError):
         raise
     except (BaseError, TimeoutError, OSError) as error:
-        raise StoreUnavailableError(doing, str(error).strip().split("\n", 1)[0] or type(error).__name__) from error
+        raise StoreUnavailableError(doing, said_by_store(error)) from error
