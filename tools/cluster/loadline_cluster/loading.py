@@ -1,5 +1,7 @@
 """Which images does each node lack, and how do they get there?"""
 
+import re
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +14,10 @@ from loadline_cluster.run import run
 from loadline_cluster.steps import step
 
 LABEL = "loadline.dev/id"
+LOADED_LABEL = "loadline.dev/loaded"
+KEPT = 5
+"""Of each of our images a node keeps so many builds: pods of earlier ones may still start anew there."""
+
 CONTAINERD = ("ctr", "--namespace", "k8s.io", "images")
 
 
@@ -35,6 +41,9 @@ def ensure(name: str, images: Iterable[str]) -> None:
                     loaded.result()
 
 
+_LOADED = re.compile(rf"{re.escape(LOADED_LABEL)}=(\d+)")
+
+
 def _has(node: str, image: str, identity: str) -> bool:
     listed = run(["docker", "exec", node, *CONTAINERD, "ls", f"name=={image}"], deadline=60)
     return f"{LABEL}={identity}" in listed
@@ -43,7 +52,18 @@ def _has(node: str, image: str, identity: str) -> bool:
 def _load(node: str, image: str, identity: str, archive: Path) -> None:
     remedy = f"the node may be out of disk: docker exec {node} df /var"
     run(["docker", "exec", "-i", node, *CONTAINERD, "import", "-"], deadline=300, stdin=archive, remedy=remedy)
-    run(["docker", "exec", node, *CONTAINERD, "label", image, f"{LABEL}={identity}"], deadline=60)
+    labels = [f"{LABEL}={identity}", f"{LOADED_LABEL}={time.time():.0f}"]
+    run(["docker", "exec", node, *CONTAINERD, "label", image, *labels], deadline=60)
+    repository = image.rpartition(":")[0]
+    listed = run(["docker", "exec", node, *CONTAINERD, "ls", f'name~="^{repository}:"'], deadline=60)
+    for old in outdated(listed):
+        run(["docker", "exec", node, *CONTAINERD, "rm", old], deadline=60)
+
+
+def outdated(listed: str) -> list[str]:
+    """Of a node's builds of one image, as containerd lists them, those that were loaded before the newest few."""
+    rows = [(found.group(1), line.split()[0]) for line in listed.splitlines() if (found := _LOADED.search(line))]
+    return [image for _, image in sorted(rows, reverse=True)[KEPT:]]
 
 
 def _archive(image: str, identity: str) -> Path:

@@ -101,6 +101,9 @@ def _build(image: ProjectImage) -> None:
                 place = context / file.relative_to(paths.REPOSITORY)
                 shutil.copy2(file, paths.made(place.parent))
         shutil.copy2(image.dockerfile, context / "Dockerfile")
+        if image_of(image.name).recipe != image.recipe:
+            remedy = "run it again when nobody writes to them"
+            raise ClusterToolError(f"The files of {image.name} changed while they were copied\n  What to do: {remedy}")
         store().build(context, image.image, recipe=image.recipe)
 
 
