@@ -61,14 +61,15 @@ def say(request: pytest.FixtureRequest) -> Say:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
+def cluster() -> Iterator[Cluster]:
     """The test cluster, raised before by `make up NAME=loadline-test`."""
     found = Cluster.named(TEST_CLUSTER)
     try:
         found.api.get("/readyz").raise_for_status()
     except httpx.HTTPError as error:
         raise ClusterMissingError(TEST_CLUSTER, str(error)) from error
-    return found
+    yield found
+    found.api.close()
 
 
 @pytest.fixture(scope="session")
