@@ -30,7 +30,6 @@ def _datatype(name: str, onnx: str, numpy: str, code: str | None, contents: str 
     return Datatype(name=name, onnx=f"tensor({onnx})", numpy=np.dtype(numpy), code=code, contents=contents)
 
 
-# FP32 is read as C doubles first: `array("f")` would turn a number beyond FP32 into infinity without a word.
 DATATYPES: Mapping[str, Datatype] = {
     datatype.name: datatype
     for datatype in (
@@ -44,7 +43,7 @@ DATATYPES: Mapping[str, Datatype] = {
         _datatype("UINT32", "uint32", "<u4", "I", "uint_contents"),
         _datatype("UINT64", "uint64", "<u8", "Q", "uint64_contents"),
         _datatype("FP16", "float16", "<f2", None, None),
-        _datatype("FP32", "float", "<f4", "d", "fp32_contents"),
+        _datatype("FP32", "float", "<f4", "f", "fp32_contents"),
         _datatype("FP64", "double", "<f8", "d", "fp64_contents"),
         _datatype("BYTES", "string", "O", None, "bytes_contents"),
     )

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from loadline_serving.datatypes import Array
 from loadline_serving.errors import ModelNotFoundError, NotReadyError
 from loadline_serving.signature import Signature
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InferRequest:
-    """Validated tensors by input name, and what to answer with."""
+class InferRequest(NamedTuple):
+    """Validated tensors by input name, and what to answer with. (A named tuple is made faster than a dataclass.)"""
 
     id: str | None
     feeds: Mapping[str, Array]

@@ -36,7 +36,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         started = perf_counter()
         self._lifecycle.touch()
         self._recorder.arrived()
-        code = "CANCELLED"
+        code = "UNKNOWN"
         try:
             answer = self._infer(request)
         except RequestError as error:

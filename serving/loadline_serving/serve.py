@@ -35,8 +35,11 @@ async def serve(settings: ServeSettings) -> None:
     _stop_on_signals(lifecycle)
     slot = Slot(Identity(name=settings.model_name, version=settings.model_version))
     recorder = Recorder()
-    probes = _start_probes(settings, lifecycle, recorder)
-    http, grpc = await _start_servers(settings, slot, lifecycle, recorder)
+    try:
+        probes = _start_probes(settings, lifecycle, recorder)
+        http, grpc = await _start_servers(settings, slot, lifecycle, recorder)
+    except (OSError, RuntimeError) as error:
+        raise StartupFault(Reason.BAD_SETTINGS, f"cannot listen on {settings.host}: {error}") from error
     log.info("Listening", extra={"http": http.port, "grpc": grpc.port, "metrics": probes.port})
     if await _fill(slot, settings, lifecycle):
         await grpc.tell(serving=True)

@@ -44,7 +44,7 @@ class InferEndpoint:
         """Answer one request, whatever becomes of it, and count it."""
         started = perf_counter()
         self._recorder.arrived()
-        arm, status = b"", 499
+        arm, status = b"", 500
         try:
             json_length: bytes | None = None
             encoding = length = b""
@@ -60,6 +60,7 @@ class InferEndpoint:
             try:
                 body = await self._read(receive, length, encoding)
                 if body is None:
+                    status = 499
                     return
                 status, headers, answer = 200, *self._answer(body, json_length)
             except RequestError as error:
@@ -76,24 +77,30 @@ class InferEndpoint:
         """The whole body, or None if the caller went away; refused as soon as it is known to be too long."""
         if encoding not in {b"", b"identity"}:
             raise UnsupportedEncodingError("Content-Encoding is not supported; send the body uncompressed")
-        self._expect_within_limit(int(length or 0))
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            body: bytes = message.get("body", b"")
-            self._expect_within_limit(len(body))
-            return body
-        parts = bytearray()
-        while message["type"] == "http.request":
-            parts += message.get("body", b"")
-            self._expect_within_limit(len(parts))
-            if not message.get("more_body"):
-                return bytes(parts)
-            message = await receive()
-        return None
-
-    def _expect_within_limit(self, size: int) -> None:
-        if size > self._max_bytes:
+        if length and int(length) > self._max_bytes:
             raise TooLargeError(self._max_bytes)
+        message = await receive()
+        if message.get("more_body"):
+            return await self._collect(message["body"], receive)
+        if message["type"] != "http.request":
+            return None
+        body: bytes = message["body"]
+        if len(body) > self._max_bytes:
+            raise TooLargeError(self._max_bytes)
+        return body
+
+    async def _collect(self, first: bytes, receive: Receive) -> bytes | None:
+        parts = bytearray(first)
+        while len(parts) <= self._max_bytes:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None
+            parts += message["body"]
+            if not message.get("more_body"):
+                break
+        if len(parts) > self._max_bytes:
+            raise TooLargeError(self._max_bytes)
+        return bytes(parts)
 
     def _answer(self, body: bytes, header: bytes | None) -> tuple[Headers, bytes]:
         model = self._slot.get()
@@ -108,4 +115,4 @@ class InferEndpoint:
 
 def error_body(message: str) -> bytes:
     """The one form that every error has."""
-    return orjson.dumps({"error": message}, default=str)
+    return orjson.dumps({"error": message})

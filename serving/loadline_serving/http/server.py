@@ -8,6 +8,7 @@ import functools
 from email.utils import formatdate
 
 import uvicorn
+from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -16,6 +17,46 @@ from loadline_serving.http.infer import AsgiApp
 # Envoy keeps idle connections for an hour. Whoever closes first must not be us: a POST already on its way on that
 # connection would be lost, and must not be sent again by itself.
 KEEP_ALIVE_SECONDS = 3900
+
+
+class GatheredWrites(asyncio.Transport):
+    """Sends what is written in one turn of the event loop at once: head and body in one system call and one packet."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+        # Called for every request: bound once.
+        self.is_closing = transport.is_closing  # type: ignore[method-assign]
+        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
+        self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
+        self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
+
+    @override
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(bytes(data))
+
+    @override
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        parts, self._parts = self._parts, []
+        # The caller may have hung up since.
+        if parts and not self._transport.is_closing():
+            self._transport.writelines(parts)
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol, writing through GatheredWrites."""
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(GatheredWrites(transport, self.loop))
 
 
 class HttpServer:
@@ -51,7 +92,7 @@ async def listen(app: AsgiApp, host: str, port: int) -> HttpServer:
     """Serve an ASGI app over HTTP/1.1."""
     config = uvicorn.Config(
         app,
-        http=HttpToolsProtocol,
+        http=Connection,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -64,5 +105,5 @@ async def listen(app: AsgiApp, host: str, port: int) -> HttpServer:
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
-    protocol = functools.partial(HttpToolsProtocol, config=config, server_state=state, app_state={})
+    protocol = functools.partial(Connection, config=config, server_state=state, app_state={})
     return HttpServer(await loop.create_server(protocol, host, port, backlog=2048), state)

@@ -183,7 +183,6 @@ def test_a_stop_before_it_is_ready_is_obeyed(tmp_path: Path, seconds: float) -> 
     [
         (b"not a model", "NotOnnx"),
         (serving_graphs.with_unknown_operator("com.acme"), "UnsupportedOperator"),
-        (serving_graphs.never_runs(), "WarmupFailed"),
     ],
 )
 def test_a_model_that_cannot_be_served_ends_the_process_with_its_reason(
@@ -195,6 +194,15 @@ def test_a_model_that_cannot_be_served_ends_the_process_with_its_reason(
     told = json.loads((tmp_path / "termination-log").read_text())
     assert told["reason"] == reason
     assert "\n" not in told["message"]
+
+
+def test_a_port_that_is_taken_is_a_bad_setting(tmp_path: Path, server: ServingProcess) -> None:
+    put_in_pod(tmp_path, {"model.onnx": serving_graphs.classifier()})
+    with serving(tmp_path, grpc_port=server.ports["grpc"]) as process:
+        assert process.wait() == 1
+    told = json.loads((tmp_path / "termination-log").read_text())
+    assert told["reason"] == "BadSettings"
+    assert "cannot listen" in told["message"]
 
 
 def test_files_of_another_digest_are_not_served(tmp_path: Path) -> None:
