@@ -13,7 +13,7 @@ from support.programs import ROOT
 from support.waiting import wait_for
 
 PYTHON = Path(os.environ.get("LOADLINE_MLFLOW_PYTHON", ROOT / ".venv-train" / "bin" / "python"))
-START_SECONDS = 120
+START_SECONDS = 240
 
 
 class TrainingEnvironmentMissingError(RuntimeError):
@@ -26,9 +26,10 @@ class TrainingEnvironmentMissingError(RuntimeError):
 class LocalMlflow(Mlflow):
     """The same calls as for the cluster's registry, straight to a server on this machine."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._api = httpx.Client(base_url=url, timeout=30, trust_env=False)
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self._api = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
         self._base = ""
 
     def artifacts(self, model: str, version: str) -> str:
@@ -50,7 +51,7 @@ def free_port() -> int:
 
 @contextmanager
 def mlflow_server(folder: Path, port: int) -> Iterator[LocalMlflow]:
-    """Run a server over a folder, and end it; the same folder and port bring the same registry back."""
+    """Run a server over a folder, and end it."""
     if not PYTHON.exists():
         raise TrainingEnvironmentMissingError
     folder.mkdir(exist_ok=True)
@@ -60,7 +61,7 @@ def mlflow_server(folder: Path, port: int) -> Iterator[LocalMlflow]:
     log = folder / "server.log"
     with log.open("a") as output:
         server = subprocess.Popen(command, env=os.environ | quiet, stdout=output, stderr=output)
-    registry = LocalMlflow(f"http://127.0.0.1:{port}")
+    registry = LocalMlflow(port)
     try:
         wait_for(registry.answers, "MLflow answers", within=START_SECONDS, context=log.read_text)
         yield registry
@@ -75,6 +76,6 @@ def log_models(registry: LocalMlflow) -> None:
     script = Path(__file__).with_name("mlflow_models.py")
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run(
-        [PYTHON, script, registry.url], env=environment, capture_output=True, text=True, timeout=180, check=False
+        [PYTHON, script, registry.url], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 from loadline_operators.model_facts import LastKnown
-from support.mlflow_server import LocalMlflow, free_port, mlflow_server
+from support.mlflow_server import LocalMlflow
 from support.resolving import Resolving, has_failed, is_resolved, is_stale, resolving
+from support.tcp_gate import gate_to
+from support.waiting import wait_for
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 GONE = "sha256:" + "0" * 64
@@ -126,9 +128,7 @@ async def test_files_that_vanish_from_the_store_are_copied_again(resolver: Resol
         entry = _entry_of(resolver, found.digest)
         lost = entry.parents[1] / "manifest.json"
         lost.unlink()
-        async with asyncio.timeout(20):
-            while not lost.exists():
-                await asyncio.sleep(0.05)
+        await asyncio.to_thread(wait_for, lost.exists, "the manifest is there again", within=20)
     assert resolver.manifest(found.digest) == manifest
 
 
@@ -156,29 +156,46 @@ async def test_nothing_is_asked_for_a_model_that_nobody_wants_any_more(resolver:
 
 
 async def test_a_registry_that_goes_away_changes_no_answer_but_makes_it_stale(
-    tmp_path: Path, store_folder: Path
+    registry: LocalMlflow, store_folder: Path
 ) -> None:
-    port = free_port()
-    with mlflow_server(tmp_path / "mlflow", port) as own:
-        own.register("lasting", b"content")
-        own.set_alias("lasting", "champion", "1")
-        resolver = resolving(own.url, store_folder)
-        async with resolver.running():
-            await resolver.until(is_resolved, "models:/lasting/1", holder="team/by-version")
-            before = await resolver.until(is_resolved, "models:/lasting@champion")
-    resolver = resolving(own.url, store_folder)
-    async with resolver.running():
-        by_pin = await resolver.until(is_stale, "models:/lasting/1", holder="team/by-version")
-        last = LastKnown(version=before.version, digest=before.digest)
-        by_status = await resolver.until(is_stale, before.uri, last=last)
+    registry.register("lasting", b"content")
+    registry.set_alias("lasting", "champion", "1")
+    async with gate_to(registry.port) as gate, resolving(gate.url, store_folder).running() as resolver:
+        before = await resolver.until(is_resolved, "models:/lasting@champion")
+        await gate.shut()
+        during = await resolver.until(is_stale, before.uri)
+        await gate.open()
+        after = await resolver.until(is_resolved, before.uri)
+    assert during.reason == "RegistryUnavailable"
+    assert before.digest == during.digest == after.digest
+
+
+async def test_a_registry_that_answers_500_is_as_good_as_away(registry: LocalMlflow, store_folder: Path) -> None:
+    async with gate_to(registry.port) as gate, resolving(gate.url, store_folder).running() as resolver:
+        before = await resolver.until(is_resolved, "models:/plain/1")
+        gate.broken = True
+        await gate.shut()
+        await gate.open()
+        during = await resolver.until(is_stale, before.uri)
         unknown = await resolver.until(
             lambda it: it.reason == "RegistryUnavailable", "models:/new/1", holder="team/new"
         )
-        with mlflow_server(tmp_path / "mlflow", port):
-            again = await resolver.until(is_resolved, before.uri)
-    assert by_pin.digest == by_status.digest == again.digest == before.digest
-    assert by_pin.reason == by_status.reason == "RegistryUnavailable"
+    assert during.digest == before.digest
+    assert "HTTP 500: out of order" in during.message
     assert (unknown.state, unknown.digest) == ("pending", "")
+
+
+async def test_an_operator_that_starts_without_a_registry_knows_what_was_pinned_and_what_statuses_say(
+    registry: LocalMlflow, store_folder: Path
+) -> None:
+    async with resolving(registry.url, store_folder).running() as resolver:
+        before = await resolver.until(is_resolved, "models:/plain/1")
+    async with resolving("http://127.0.0.1:1", store_folder).running() as resolver:
+        by_pin = await resolver.until(is_stale, before.uri, holder="team/by-version")
+        last = LastKnown(version="1", digest=before.digest)
+        by_status = await resolver.until(is_stale, "models:/plain@champion", last=last)
+    assert by_pin.digest == by_status.digest == before.digest
+    assert by_pin.reason == by_status.reason == "RegistryUnavailable"
 
 
 async def test_lost_files_whose_version_has_other_bytes_now_are_not_replaced(
