@@ -50,12 +50,15 @@ def _cost(path: Path) -> int:
 def say(request: pytest.FixtureRequest) -> Say:
     """Print a line at once, past the capture of output: counts and times belong to what a test shows."""
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
     assert reporter is not None
+    assert capture is not None
 
     def write(line: str) -> None:
-        reporter.ensure_newline()
-        for part in line.splitlines():
-            reporter.write_line(part)
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            for part in line.splitlines():
+                reporter.write_line(part)
 
     return write
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -154,28 +154,31 @@ class Load:
         body, target = self._file(stream.name, "body"), self._file(stream.name, "target")
         body.write_bytes(stream.body)
         target.write_text(stream.target(body))
-        return subprocess.Popen(
-            [
-                program("vegeta"),
-                "attack",
-                f"-name={stream.name}",
-                f"-targets={target}",
-                f"-rate={stream.per_second}/1s",
-                "-duration=0",
-                f"-timeout={stream.timeout}s",
-                f"-keepalive={str(stream.keepalive).lower()}",
-                f"-output={self._file(stream.name, 'results')}",
-            ],
-            stderr=subprocess.PIPE,
-        )
+        command = [
+            program("vegeta"),
+            "attack",
+            f"-name={stream.name}",
+            f"-targets={target}",
+            f"-rate={stream.per_second}/1s",
+            "-duration=0",
+            f"-timeout={stream.timeout}s",
+            f"-keepalive={str(stream.keepalive).lower()}",
+            f"-output={self._file(stream.name, 'results')}",
+        ]
+        with self._file(stream.name, "said").open("wb") as said:
+            return subprocess.Popen(command, stderr=said)
 
     def stop(self) -> None:
         """End every stream; what is in flight is waited for."""
         running, self._running = self._running, {}
-        said = {name: process.stderr.read().decode() for name, process in _ended(running) if process.stderr}
-        bad = {name: text for name, text in said.items() if text or running[name].returncode}
-        if bad:
-            raise LoadNeverRanError(f"vegeta: {bad}")
+        early = [name for name, process in running.items() if process.poll() is not None]
+        for process in running.values():
+            process.send_signal(signal.SIGINT)
+        for process in running.values():
+            process.wait(timeout=60)
+        said = {name: self._file(name, "said").read_text() for name in running}
+        if early or any(said.values()):
+            raise LoadNeverRanError(f"vegeta ended by itself: {early}; said: {said}")
 
     def answers(self, name: str) -> list[Answer]:
         """What a stream that was stopped got back."""
@@ -190,15 +193,6 @@ class Load:
 
     def _file(self, name: str, what: str) -> Path:
         return self._folder / f"{name}.{what}"
-
-
-def _ended(running: Mapping[str, subprocess.Popen[bytes]]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    for process in running.values():
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-    for name, process in running.items():
-        process.wait(timeout=60)
-        yield name, process
 
 
 def _answer(row: Sequence[str]) -> Answer:
