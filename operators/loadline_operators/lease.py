@@ -27,8 +27,8 @@ RENEW_DEADLINE: Final = 10.0
 """How long we hold ourselves to be the holder after a renewal was begun; less than others wait."""
 RETRY_SECONDS: Final = 2.0
 """How often the lease is renewed, or looked at."""
-REQUEST_DEADLINE: Final = 3.0
-"""How long one request about the lease may take: several fit into the renewal deadline."""
+REQUEST_DEADLINE: Final = 5.0
+"""How long one request about the lease may take: two fit into the renewal deadline."""
 
 log = structlog.get_logger(__name__)
 
