@@ -129,14 +129,14 @@ def _in_block(address: str, block: Manifest) -> bool:
 def _is_port(port: Manifest, connection: Connection) -> bool:
     if port.get("protocol", "TCP") != connection.protocol:
         return False
-    asked = port.get("port")
-    if asked is None:
+    if "port" not in port:
         return True
+    asked: int | str = port["port"]
     if isinstance(asked, str):
         named = connection.destination.ports if isinstance(connection.destination, Pod) else {}
         return named.get(asked) == connection.port
     last: int = port.get("endPort", asked)
-    return bool(asked <= connection.port <= last)
+    return asked <= connection.port <= last
 
 
 def matches(selector: Manifest, labels: Labels) -> bool:
