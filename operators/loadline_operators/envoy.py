@@ -215,6 +215,7 @@ class EnvoyReader:
         self._idle = asyncio.Semaphore(CONCURRENCY)
         self._last: Reading | None = None
         self._under_way: asyncio.Task[Reading] | None = None
+        self._told: dict[str, str] = {}
 
     async def read(self) -> Reading:
         """What every Envoy says now, or said within the last moments."""
@@ -239,6 +240,7 @@ class EnvoyReader:
         ENVOY_READ_SECONDS.observe(loop.time() - began)
         views = {answer.uid: answer for answer in answers if isinstance(answer, EnvoyView)}
         problems = {pod.uid: answer for pod, answer in zip(pods, answers, strict=True) if isinstance(answer, str)}
+        self._tell(pods, problems)
         # Dated when it began: what it shows may be that old.
         self._last = Reading(at=began, views=views, problems=problems)
         return self._last
@@ -257,8 +259,17 @@ class EnvoyReader:
             ENVOY_READS.labels("read").inc()
             return view
         ENVOY_READS.labels("failed").inc()
-        log.warning("Could not read an Envoy", pod=pod.name, terminating=pod.terminating, problem=problem)
         return problem
+
+    def _tell(self, pods: list[EnvoyPod], problems: Mapping[str, str]) -> None:
+        """Log what is new: many looks a second may meet the same silent Envoy."""
+        for pod in pods:
+            problem = problems.get(pod.uid, "")
+            if problem != self._told.get(pod.uid, ""):
+                log.warning(
+                    "Read an Envoy", pod=pod.name, terminating=pod.terminating, problem=problem or "none any more"
+                )
+        self._told = dict(problems)
 
 
 def _host(address: str) -> str:

@@ -65,7 +65,8 @@ class Sweeper:
         """Sweep every kind from time to time until cancelled."""
         loop = asyncio.get_running_loop()
         for kind in self.selectors:
-            self._due[kind] = loop.time() + PERIOD * (0.5 + self.rng.random())
+            # All of them soon, one after the other: a standby may have watched for days before it came to lead.
+            self._due[kind] = loop.time() + AFTER_RELIST * (1 + self.rng.random())
         while True:
             kind = min(self._due, key=lambda each: self._due[each])
             await self._wait_until(self._due[kind])
