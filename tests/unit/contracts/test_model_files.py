@@ -33,8 +33,7 @@ def test_the_digest_is_taken_of_compact_json_with_sorted_keys() -> None:
 
 def test_the_order_of_files_does_not_change_the_digest() -> None:
     digests = {
-        ModelManifest(entry="model.onnx", files=files).digest
-        for files in itertools.permutations((ONNX, WEIGHTS))
+        ModelManifest(entry="model.onnx", files=files).digest for files in itertools.permutations((ONNX, WEIGHTS))
     }
     assert len(digests) == 1
 
