@@ -20,6 +20,7 @@ from loadline_operators.model_sources import ListedFile, Source
 
 DESCRIPTION = "MLmodel"
 _MAX_DESCRIPTION_BYTES = 256 << 10
+_MAX_DEPTH = 50
 _BESIDE_THE_MODEL = {
     DESCRIPTION,
     "conda.yaml",
@@ -75,12 +76,27 @@ def choose_files(description: str, listing: Sequence[ListedFile], *, name: str) 
 
 def _parsed(description: str, name: str) -> dict[str, Any]:
     try:
+        _refuse_deep(description, name)
         model = yaml.load(description, Loader=_LOADER)  # noqa: S506  # both are safe loaders
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise NotServableError(name, f"its {DESCRIPTION} is not YAML", "Log it again.") from error
     if not isinstance(model, dict):
         raise NotServableError(name, f"its {DESCRIPTION} is no mapping", "Log it again.")
     return model
+
+
+def _refuse_deep(description: str, name: str) -> None:
+    """Refuse what would exhaust the stack: libyaml ends the whole process there, with every other model."""
+    depth = 0
+    for event in yaml.parse(description, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise NotServableError(
+                name, f"its {DESCRIPTION} is nested deeper than {_MAX_DEPTH} levels", "Log it again."
+            )
 
 
 def _input_examples(model: dict[str, Any]) -> set[str]:
