@@ -31,7 +31,7 @@ from loadline_operators.envoy import EnvoyReader, http_fetch
 from loadline_operators.errors import ApiError, NotFoundError
 from loadline_operators.health import Health, Pulse, serve
 from loadline_operators.lease import ClusterLease, Elector, boot_clock
-from loadline_operators.model_sources import BucketOptions
+from loadline_operators.model_sources import BucketOptions, https_client
 from loadline_operators.model_store import ModelStore, StoreOptions
 from loadline_operators.modeldeployment.handlers import SELECTORS, Wakes, configure, register
 from loadline_operators.modeldeployment.observe import Observer, envoy_pods
@@ -97,7 +97,7 @@ def make_resolver(settings: Settings, on_change: Callable[[str], None]) -> Resol
     return Resolver(
         registry=Registry(client, options, buckets),
         store=ModelStore(store.open()),
-        client=httpx.AsyncClient(timeout=30, trust_env=True),
+        client=https_client(settings.ca_bundle),
         buckets=buckets,
         options=ResolverOptions(poll_seconds=settings.poll_seconds, max_model_bytes=settings.max_model_bytes),
         on_change=on_change,

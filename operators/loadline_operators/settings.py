@@ -1,5 +1,6 @@
 """What is the operator told from outside?"""
 
+from pathlib import Path
 from typing import Annotated, Literal
 from uuid import uuid4
 
@@ -70,6 +71,8 @@ class Settings(BaseSettings):
     """Key with which `s3://` models are read; without one they are read as anybody."""
     source_secret_access_key: SecretStr = SecretStr("")
     """Its secret."""
+    ca_bundle: Path | None = None
+    """File with further certificate authorities that `https://` models are trusted by."""
 
     serving_image: str = "docker.io/loadline/serving:dev"
     """Image of the serving pods."""

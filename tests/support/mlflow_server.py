@@ -55,7 +55,7 @@ def mlflow_server(folder: Path, port: int) -> Iterator[LocalMlflow]:
     if not PYTHON.exists():
         raise TrainingEnvironmentMissingError
     folder.mkdir(exist_ok=True)
-    command = [PYTHON, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
+    command = [str(PYTHON), "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
     command += [f"--backend-store-uri=sqlite:///{folder}/mlflow.db", f"--artifacts-destination={folder}/artifacts"]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     log = folder / "server.log"
