@@ -1,12 +1,15 @@
 """Claims about what is seen around a ModelDeployment."""
 
 import asyncio
+import inspect
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from loadline_contracts.conditions import Reason
 from loadline_contracts.modeldeployment import ModelDeployment
+from loadline_operators import model_errors, model_facts, resolution
 from loadline_operators.cache import Cache, Key
 from loadline_operators.envoy import ClusterKey, EnvoyPod, EnvoyReader, EnvoyView, Reading, RouteKey
 from loadline_operators.modeldeployment.observe import Observer, Refusals, envoy_facts, envoy_pods, hostname_holder
@@ -264,3 +267,10 @@ def test_only_envoys_of_our_gateway_in_their_namespace_are_read() -> None:
         cache.put(body)
     found = envoy_pods(cache, name="loadline", namespace="system", envoy_namespace="envoys")
     assert [each.name for each in found] == ["ours"]
+
+
+def test_every_reason_that_resolution_gives_is_one_that_a_condition_can_carry() -> None:
+    known = {reason.value for reason in Reason}
+    errors = [each for _, each in inspect.getmembers(model_errors, inspect.isclass)]
+    given = {each.reason for each in errors if isinstance(getattr(each, "reason", None), str)}
+    assert given | {model_facts.NOT_ASKED_YET, model_facts.COPYING, resolution.INVALID_URI} <= known
