@@ -1,9 +1,12 @@
-"""How are the gRPC modules beside this file written from open_inference.proto? (`make generate`; a tool, never served.)"""
+"""How are the gRPC modules beside this file written from open_inference.proto?
+
+`make generate` runs it; its import is a development tool that no image has.
+"""
 
 import sys
 from pathlib import Path
 
-from grpc_tools import protoc
+from grpc_tools import protoc  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[2]
 PROTO = "loadline_serving/protocol/open_inference.proto"
