@@ -10,7 +10,7 @@ VENV := .venv
 TRAIN := .venv-train
 PYTHON := $(VENV)/bin/python
 CLUSTER := $(PYTHON) -m loadline_cluster
-MEMBERS := platform/contracts operators serving tools/cluster
+MEMBERS := platform/contracts operators serving tools/cluster tools/results
 PHASE := tools/phase
 # pip's and uv's downloads, shared by every clone on the machine.
 export UV_CACHE_DIR := $(CACHE)/uv
@@ -61,7 +61,7 @@ check: init ## Lint, types, import contracts, generated files, age of measuremen
 	@$(PHASE) "mypy" mypy
 	@$(PHASE) "import contracts" lint-imports
 	@$(PHASE) "generated files" tools/generate/all --check
-	@$(PHASE) "measurements" $(PYTHON) -m results check
+	@$(PHASE) "measurements" $(PYTHON) -m loadline_results check
 
 unit: init ## Run the tests that need no cluster
 	@$(PHASE) "Unit and contract tests" pytest -q tests/unit tests/contract

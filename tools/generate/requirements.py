@@ -20,7 +20,13 @@ FLAGS: Final = (
     "--python-version=3.11",
     "--quiet",
 )
-MEMBERS: Final = ("loadline-contracts", "loadline-operators", "loadline-serving", "loadline-cluster")
+MEMBERS: Final = (
+    "loadline-contracts",
+    "loadline-operators",
+    "loadline-serving",
+    "loadline-cluster",
+    "loadline-results",
+)
 UV: Final = "uv"
 
 
@@ -40,7 +46,13 @@ class Lock:
 LOCKS: Final = (
     Lock(
         name="dev",
-        sources=("operators/pyproject.toml", "serving/pyproject.toml", "platform/contracts/pyproject.toml"),
+        sources=(
+            "operators/pyproject.toml",
+            "serving/pyproject.toml",
+            "platform/contracts/pyproject.toml",
+            "tools/cluster/pyproject.toml",
+            "tools/results/pyproject.toml",
+        ),
         groups=("dev",),
         follows_dev=False,
     ),
