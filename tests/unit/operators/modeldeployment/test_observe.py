@@ -272,5 +272,6 @@ def test_only_envoys_of_our_gateway_in_their_namespace_are_read() -> None:
 def test_every_reason_that_resolution_gives_is_one_that_a_condition_can_carry() -> None:
     known = {reason.value for reason in Reason}
     errors = [each for _, each in inspect.getmembers(model_errors, inspect.isclass)]
-    given = {each.reason for each in errors if isinstance(getattr(each, "reason", None), str)}
+    reasons = (getattr(each, "reason", None) for each in errors)
+    given = {reason for reason in reasons if isinstance(reason, str)}
     assert given | {model_facts.NOT_ASKED_YET, model_facts.COPYING, resolution.INVALID_URI} <= known
