@@ -33,7 +33,7 @@ class ResolverOptions:
 
     poll_seconds: float = 5
     """Time between two questions about where a model's aliases point, and between two looks at what failed."""
-    recheck_seconds: float = 30
+    recheck_seconds: float = 60
     """Time between two listings of a version's files."""
     rehash_seconds: float = 3600
     """Time after which a version's bytes are read again although their listing is the same."""
