@@ -38,6 +38,7 @@ def test_the_chart_writes_every_setting_that_an_installation_may_need() -> None:
         "mlflow.externalUrl=https://mlflow.example.com",
         "mlflow.externalSecret=registry",
         "modelFiles.s3.existingSecret=files",
+        "modelFiles.caBundle=company-ca",
     )
     names = {name.removeprefix("LOADLINE_").lower() for name in _told(settings=settings)}
     assert set(Settings.model_fields) - names == OPTIONAL
