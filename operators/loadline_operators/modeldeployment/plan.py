@@ -31,7 +31,9 @@ from loadline_operators.modeldeployment.rollout import (
 from loadline_operators.planning import EnvoyFact, Manifest, Observed, Plan, PlanSettings, Resolution
 
 LOOK_AGAIN: Final = timedelta(milliseconds=500)
-"""How soon to look again while Envoys or pods are waited for."""
+"""How soon to look again while Envoys are waited for."""
+LOOK_LATER: Final = timedelta(seconds=5)
+"""How soon to look again while something else is waited for that has events of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ def plan(parent: ModelDeployment, observed: Observed, *, settings: PlanSettings,
     return Plan(
         children=_children(parent, rollout, templates, drain, settings, hostname_is_ours=not observed.hostname_holder),
         status=status,
-        requeue_after=_look_again(rollout, status.conditions, drain),
+        requeue_after=_look_again(view, status.conditions),
     )
 
 
@@ -359,12 +361,15 @@ def _rollout_status(view: View) -> RolloutStatus | None:
     return RolloutStatus(step=rollout.step, since=rollout.since, message=conditions.step_message(view))
 
 
-def _look_again(rollout: Rollout, judged: list[Condition], drain: _Drain) -> timedelta | None:
+def _look_again(view: View, judged: list[Condition]) -> timedelta | None:
+    """Decide how soon to look again, since Envoys send no events; everything else wakes by itself."""
+    rollout = view.rollout
     if rollout.stable is None:
         return None
-    waits_for_envoys = rollout.acked_since is None or rollout.retiring
-    if waits_for_envoys or rollout.step in {"Entering", "Shifting", "Leaving"}:
+    if rollout.step in {"Entering", "Shifting", "Leaving"} or rollout.retiring:
         return LOOK_AGAIN
-    if drain.surging_since or rollout.step == "Warming" or conditions.is_not_ready(judged):
-        return timedelta(seconds=5)
+    if rollout.acked_since is None and _ready(view.observed, rollout.stable) >= view.parent.spec.replicas:
+        return LOOK_AGAIN
+    if view.surging or rollout.step == "Warming" or conditions.is_not_ready(judged):
+        return LOOK_LATER
     return None

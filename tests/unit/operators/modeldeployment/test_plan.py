@@ -56,7 +56,17 @@ def test_a_second_look_at_a_settled_world_changes_nothing() -> None:
     again = look(subject, world)
 
     assert again.status == subject.status
-    assert again.requeue_after is None or subject.status.traffic.acked_since is None
+    assert again.requeue_after is None
+
+
+def test_envoys_are_asked_often_only_when_nothing_else_is_waited_for() -> None:
+    subject = parent(replicas=2)
+    started = look(subject, Observed(resolution=resolved()))
+    revision = started.status.revisions[0].name
+    running = look(with_status(subject, started.status), Observed(resolution=resolved(), pods=pods(revision, 2)))
+
+    assert started.requeue_after == timedelta(seconds=5)
+    assert running.requeue_after == timedelta(milliseconds=500)
 
 
 def test_a_settled_object_is_ready_and_says_with_how_many_pods() -> None:
