@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 CACHE = Path(os.environ.get("LOADLINE_CACHE", "~/.cache/loadline")).expanduser()
 HELD_OUT = ROOT / "build" / "examples"
 NAMESPACE = "default"
+ALIAS = "champion"
 SYSTEM = "loadline-system"
 READY_SECONDS = 300
 TOLERANCE = 1e-4
@@ -172,10 +173,12 @@ def main() -> None:
 def _demo(cluster: str, train_python: Path) -> None:
     kubectl = Kubectl(cluster)
     gateway = f"localhost:{_cluster_tool('port', cluster)}"
+    versions = {}
     with kubectl.forwarded("loadline-mlflow", 5000) as registry:
         for example in EXAMPLES:
             _step(f"Training {example.name}")
             _train(example, train_python, registry)
+            versions[example] = _champion(example, registry)
     for example in EXAMPLES:
         _step(f"Applying examples/{example.folder}/modeldeployment.yaml")
         manifest = ROOT / "examples" / example.folder / "modeldeployment.yaml"
@@ -183,8 +186,8 @@ def _demo(cluster: str, train_python: Path) -> None:
     compared = []
     for example in EXAMPLES:
         _step(f"Waiting for {example.name}")
-        version = _wait_until_ready(kubectl, example)
-        compared.append(_compare(example, version, gateway))
+        _wait_until_ready(kubectl, example, versions[example])
+        compared.append(_compare(example, versions[example], gateway))
     _print_table(compared)
     _print_next(kubectl.context, gateway, compared[0])
     wrong = [found.example.name for found in compared if not found.same]
@@ -212,8 +215,14 @@ def _train(example: Example, python: Path, registry: str) -> None:
             _say(line)
 
 
-def _wait_until_ready(kubectl: Kubectl, example: Example) -> str:
-    """Wait, and say what the object's status says meanwhile. Return the version that is served."""
+def _champion(example: Example, registry: str) -> str:
+    """The version that the registry's alias points to: what must be served before anything is compared."""
+    answer = _get(f"{registry}/api/2.0/mlflow/registered-models/alias", name=example.name, alias=ALIAS)
+    return str(answer.json()["model_version"]["version"])
+
+
+def _wait_until_ready(kubectl: Kubectl, example: Example, version: str) -> None:
+    """Wait until this version is served, and say what the object's status says meanwhile."""
     said = ""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
@@ -223,13 +232,19 @@ def _wait_until_ready(kubectl: Kubectl, example: Example) -> str:
         if message != said:
             said = message
             _say(message)
-        if ready and ready.status == "True" and found.status.observed_generation == found.metadata.generation:
-            return found.status.served_version
+        if ready and ready.status == "True" and _is_served(found, version):
+            return
         time.sleep(1)
     raise DemoError(
         f"{example.name} was not ready within {READY_SECONDS} s, its status says: {said}\n"
         f"See: kubectl --context {kubectl.context} describe modeldeployment {example.name}"
     )
+
+
+def _is_served(found: ModelDeployment, version: str) -> bool:
+    """Whether a status speaks of the spec of now and of this version."""
+    resolved = found.status.model.version if found.status.model else ""
+    return found.status.observed_generation == found.metadata.generation and resolved == version
 
 
 def _compare(example: Example, version: str, gateway: str) -> Compared:
@@ -291,9 +306,17 @@ def _ask_grpc(gateway: str, name: str, held_out: HeldOut) -> Array:
     return np.array(answer.outputs[0].contents.fp32_contents, np.float32).reshape(shape)
 
 
+def _get(url: str, **query: str) -> httpx.Response:
+    return _request("GET", url, params=query)
+
+
 def _post(url: str, **request: Any) -> httpx.Response:
+    return _request("POST", url, **request)
+
+
+def _request(method: str, url: str, **request: Any) -> httpx.Response:
     try:
-        answer = httpx.post(url, timeout=30, trust_env=False, **request)
+        answer = httpx.request(method, url, timeout=30, trust_env=False, **request)
     except httpx.TransportError as error:
         raise DemoError(f"{url} did not answer: {error}") from error
     if answer.status_code != httpx.codes.OK:
@@ -307,9 +330,8 @@ def _print_table(compared: list[Compared]) -> None:
     print(f"  {'model':<15}{'version':>8}{'rows':>6}{'accuracy':>10}   largest difference from the framework's answer")
     print(f"  {'':<39}   " + "".join(f"{way:<16}" for way in ways))
     for found in compared:
-        head = (
-            f"  {found.example.name:<15}{found.version:>8}{len(found.held_out.rows):>6}{found.held_out.accuracy:>10.3f}"
-        )
+        rows, accuracy = len(found.held_out.rows), found.held_out.accuracy
+        head = f"  {found.example.name:<15}{'v' + found.version:>8}{rows:>6}{accuracy:>10.3f}"
         print(head + "   " + "".join(f"{found.differences[way]:<16.1e}" for way in ways))
 
 
