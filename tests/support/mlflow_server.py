@@ -1,6 +1,7 @@
 """A real MLflow server of a test's own: on loopback, with SQLite, in a folder that vanishes."""
 
 import os
+import random
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -43,10 +44,12 @@ class LocalMlflow(Mlflow):
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that no outgoing connection is given while the server starts."""
+    for port in random.sample(range(20000, 32000), 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise AssertionError("none of 100 ports is free")
 
 
 @contextmanager
@@ -63,7 +66,13 @@ def mlflow_server(folder: Path, port: int) -> Iterator[LocalMlflow]:
         server = subprocess.Popen(command, env=os.environ | quiet, stdout=output, stderr=output)
     registry = LocalMlflow(port)
     try:
-        wait_for(registry.answers, "MLflow answers", within=START_SECONDS, context=log.read_text)
+        wait_for(
+            lambda: registry.answers() or server.poll() is not None,
+            "MLflow answers",
+            within=START_SECONDS,
+            context=log.read_text,
+        )
+        assert server.poll() is None, log.read_text()
         yield registry
     finally:
         registry.close()
