@@ -75,7 +75,9 @@ def test_a_caller_with_a_wrong_token_is_refused(guarded: Served, shown: dict[str
 def policies(cluster: Cluster, namespace: str) -> list[Manifest]:
     """The NetworkPolicies of everybody who takes part."""
     return [
-        policy for place in (namespace, names.SYSTEM, names.GATEWAY_SYSTEM) for policy in cluster.list("NetworkPolicy", place)
+        policy
+        for place in (namespace, names.SYSTEM, names.GATEWAY_SYSTEM)
+        for policy in cluster.list("NetworkPolicy", place)
     ]
 
 

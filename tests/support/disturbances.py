@@ -52,7 +52,7 @@ def new_version(world: World) -> None:
         served.wait_until(lambda found: target in _versions(found), f"a revision of version {target}", within=15)
     for served in world.all:
         served.wait_until(
-            lambda found: found["status"].get("servedVersion") == target,
+            lambda found: found["status"].get("servedVersion") == f"v{target}",
             f"version {target} serves",
             within=120,
         )
@@ -136,7 +136,7 @@ ALL: Sequence[Disturbance] = (
 
 
 def _other_version(world: World) -> str:
-    now = world.single.now()["status"]["servedVersion"]
+    now = world.single.now()["status"]["servedVersion"].removeprefix("v")
     return next(version for version in world.model.versions if version != now)
 
 

@@ -23,6 +23,7 @@ from support.programs import program
 NANOSECONDS = 1e9
 OK = 200
 # What differs between failures of one kind: the request's own address, and the ports of its connection.
+LATE = "Client.Timeout"
 REQUEST = re.compile(r'^Post "[^"]*": ')
 LOCAL = re.compile(r"\d+\.\d+\.\d+\.\d+:\d+->")
 
@@ -46,7 +47,7 @@ class Answer:
     @property
     def kind(self) -> str:
         """What a failure is counted under."""
-        said = LOCAL.sub("", REQUEST.sub("", self.error))
+        said = "no answer in time" if LATE in self.error else LOCAL.sub("", REQUEST.sub("", self.error))
         return f"{self.code} {said}".strip() if self.code else said
 
 
