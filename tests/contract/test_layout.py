@@ -26,7 +26,14 @@ def test_the_root_holds_what_a_reader_expects_and_nothing_else() -> None:
 
 
 def test_no_committed_file_names_a_registry_host_or_a_developers_folder() -> None:
-    forbidden = ["pypi" + ".org", "pythonhosted" + ".org", "proxy.golang" + ".org", "/work" + "/main", "/root" + "/.pyenv", "/root" + "/go"]
+    forbidden = [
+        "pypi" + ".org",
+        "pythonhosted" + ".org",
+        "proxy.golang" + ".org",
+        "/work" + "/main",
+        "/root" + "/.pyenv",
+        "/root" + "/go",
+    ]
     for words in forbidden:
         asked = ["git", "-C", str(ROOT), "grep", "-lF", words]
         found = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60).stdout
