@@ -4,10 +4,12 @@
 pins already is kept; ``--upgrade`` takes the newest. All files follow ``dev.txt``, so that tests run with what ships.
 """
 
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -68,14 +70,13 @@ LOCKS: Final = (
 )
 
 
-def command(lock: Lock, extra: list[str]) -> list[str]:
-    """Return the call of uv that writes one file."""
+def command(lock: Lock, output: Path, extra: list[str]) -> list[str]:
+    """Return the call of uv that writes one file, keeping what it pins already."""
     groups = [f"--group={group}" for group in lock.groups]
     left_out = [word for member in MEMBERS for word in ("--no-emit-package", member)]
     platform = ["--universal"] if lock.universal else ["--python-platform=x86_64-manylinux_2_28"]
     follow = ["--constraints=requirements/dev.txt"] if lock.follows_dev else []
     overrides = [f"--override={lock.overrides}"] if lock.overrides else []
-    output = f"--output-file=requirements/{lock.name}.txt"
     return [
         UV,
         "pip",
@@ -87,15 +88,21 @@ def command(lock: Lock, extra: list[str]) -> list[str]:
         *follow,
         *overrides,
         *extra,
-        output,
+        f"--output-file={output}",
         *lock.sources,
     ]
 
 
 def main(extra: list[str]) -> None:
-    """Write every file."""
-    for lock in LOCKS:
-        subprocess.run(command(lock, extra), cwd=ROOT, check=True, timeout=300)
+    """Write every file that changes; one that does not keeps its time, by which make decides what is old."""
+    with TemporaryDirectory() as folder:
+        for lock in LOCKS:
+            kept, made = ROOT / "requirements" / f"{lock.name}.txt", Path(folder) / f"{lock.name}.txt"
+            if kept.exists():
+                shutil.copy(kept, made)
+            subprocess.run(command(lock, made, extra), cwd=ROOT, check=True, timeout=300)
+            if not kept.exists() or kept.read_bytes() != made.read_bytes():
+                shutil.copy(made, kept)
 
 
 if __name__ == "__main__":

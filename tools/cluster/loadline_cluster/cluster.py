@@ -128,7 +128,7 @@ def _start_stopped(found: Sequence[Node]) -> None:
 
 
 def _note_other_image(found: Sequence[Node], image: str, note: Any) -> None:
-    if any(node.image != image for node in found):
+    if any(_short(node.image) != _short(image) for node in found):
         note(f"its nodes run {found[0].image}, not {image}: `up --recreate` makes it anew, without what it holds")
 
 
@@ -140,3 +140,8 @@ def _wait_until_ready(name: str) -> None:
         raise ClusterToolError(f"No nodes in {name}\n  What to do: `up --recreate --name {name}`")
     dns = ("-n", "kube-system", "rollout", "status", "deployment/coredns", wait)
     kubectl(name, *dns, deadline=READY_DEADLINE + 20, remedy=f"`kubectl --context kind-{name} -n kube-system get pods`")
+
+
+def _short(image: str) -> str:
+    """An image as Docker itself names it: without the registry that goes without saying."""
+    return image.removeprefix("docker.io/")
