@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support import manifests
+from support import manifests, names
 from support.cluster import TEST_CLUSTER, Cluster, ClusterMissingError
 from support.mlflow_registry import Mlflow
 
@@ -28,7 +28,6 @@ E2E = (
     "test_many_objects",
     "test_hard_deaths",
 )
-GATEWAY_NODE_PORT = "30080"
 
 Say = Callable[[str], None]
 
@@ -78,7 +77,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def gateway_url(cluster: Cluster) -> str:
     """Where the gateway answers on this machine."""
-    asked = ["docker", "port", f"{cluster.name}-control-plane", GATEWAY_NODE_PORT]
+    asked = ["docker", "port", cluster.control_plane, str(names.GATEWAY_NODE_PORT)]
     said = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False)
     found = re.search(r"127\.0\.0\.1:(\d+)", said.stdout)
     assert found, f"{' '.join(asked)} names no port of 127.0.0.1: {said.stdout}{said.stderr}"

@@ -36,7 +36,7 @@ def turns(served: Served, model: Registered, number: int, timeline: Timeline, fo
         for keepalive, per_second in PER_SECOND.items()
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    load = Load(streams, folder)
+    load = Load(streams, folder, node=served.cluster.control_plane)
     with load:
         for turn in range(1, number + 1):
             with timeline.phase(f"arm added and removed, turn {turn}"):

@@ -150,7 +150,7 @@ def neighbour(
     """Given a neighbour that is asked all the while; in the end, none of its requests may have failed."""
     served = at("neighbour").apply(model.version(0), replicas=2).wait_until_ready().wait_until_it_answers()
     stream = Stream(name="neighbour", url=served.url, body=json_request(ROWS), per_second=50)
-    load = Load([stream], tmp_path_factory.mktemp("neighbour"))
+    load = Load([stream], tmp_path_factory.mktemp("neighbour"), node=served.cluster.control_plane)
     with load:
         yield served
     count = Count.of(load.answers(stream.name))

@@ -25,7 +25,7 @@ def served(cluster: Cluster, gateway_url: str, model: Registered, module_namespa
 
 def load_on(served: Served, folder: Path) -> tuple[Load, Stream]:
     stream = Stream(name="load", url=served.url, body=json_request(ROWS), per_second=200)
-    return Load([stream], folder), stream
+    return Load([stream], folder, node=served.cluster.control_plane), stream
 
 
 def test_a_model_recovers_from_a_process_killed_with_9(

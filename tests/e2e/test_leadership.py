@@ -54,7 +54,7 @@ def test_a_leader_that_slept_past_its_lease_does_no_harm(
     sleeper = leader(cluster)
     process = nodes.main_process(cluster.must_get("Pod", sleeper, names.SYSTEM), needle="loadline")
     stream = Stream(name="load", url=served.url, body=json_request(ROWS), per_second=100)
-    load = Load([stream], tmp_path)
+    load = Load([stream], tmp_path, node=served.cluster.control_plane)
     with load:
         with timeline.phase("SIGSTOP, until another leads"):
             process.signal("STOP")

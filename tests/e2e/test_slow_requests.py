@@ -33,7 +33,11 @@ def served(cluster: Cluster, gateway_url: str, mlflow: Mlflow, namespace: str) -
 def test_slow_requests_are_answered_while_every_pod_is_replaced(
     served: Served, cluster: Cluster, timeline: Timeline, say: Say, tmp_path: Path
 ) -> None:
-    load = Load([Stream(name="slow", url=served.url, body=json_request(ROWS), per_second=3)], tmp_path)
+    load = Load(
+        [Stream(name="slow", url=served.url, body=json_request(ROWS), per_second=3)],
+        tmp_path,
+        node=served.cluster.control_plane,
+    )
     with load:
         for number, pod in enumerate(served.pods(), start=1):
             with timeline.phase(f"pod {number} is deleted under slow requests"):

@@ -69,7 +69,7 @@ def one_round(world: World, say: Say, folder: Path) -> dict[str, Any]:
     for served in world.all:
         served.wait_until_ready().wait_until_it_answers()
     timeline = Timeline(say=say)
-    load = Load(streams(world), folder)
+    load = Load(streams(world), folder, node=world.cluster.control_plane)
     with load:
         for disturbance in ALL:
             with timeline.phase(disturbance.name):

@@ -92,6 +92,11 @@ class Cluster:
             raise WrongClusterError(context)
         return cls(name=name, kubeconfig=kubeconfig, context=context, config=config)
 
+    @property
+    def control_plane(self) -> str:
+        """The node that is never drained and serves no model."""
+        return f"{self.name}-control-plane"
+
     # -- programs
 
     @property

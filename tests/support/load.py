@@ -9,19 +9,23 @@ import csv
 import io
 import json
 import re
-import signal
+import shlex
 import subprocess
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
+from support import names, nodes
 from support.programs import program
 
 NANOSECONDS = 1e9
 OK = 200
+THERE: Final = "/var/tmp/load"
+"""Where the load's files lie on the node."""
 # What differs between failures of one kind: the request's own address, and the ports of its connection.
 LATE = "Client.Timeout"
 REQUEST = re.compile(r'^Post "[^"]*": ')
@@ -123,12 +127,12 @@ class Stream:
     keepalive: bool = True
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
     timeout: float = 5
-    """Long for a model of milliseconds; a stall longer than this costs the port mapping its file descriptors."""
+    """How long a client waits: long for a model of milliseconds."""
 
-    def target(self, body: Path) -> str:
-        """The request as vegeta reads it."""
+    def target(self, gateway: str) -> str:
+        """The request as vegeta reads it, to the same path at this address of the gateway."""
         headers = "".join(f"{key}: {value}\n" for key, value in self.headers.items())
-        return f"POST {self.url}\n{headers}@{body}\n"
+        return f"POST {gateway}{urlsplit(self.url).path}\n{headers}@{_there(self.name, 'body')}\n"
 
 
 class LoadNeverRanError(AssertionError):
@@ -136,55 +140,66 @@ class LoadNeverRanError(AssertionError):
 
 
 class Load:
-    """Streams that run together until they are told to stop."""
+    """Streams that run together until they are told to stop.
 
-    def __init__(self, streams: Sequence[Stream], folder: Path) -> None:
+    They run in the container of the control plane, which serves no model: there they share processors with the
+    cluster's nodes as a node does, instead of coming before all of them, and meet the gateway's node port without
+    Docker's own proxy, which gives up for good when a stall costs it its file descriptors.
+    """
+
+    def __init__(self, streams: Sequence[Stream], folder: Path, *, node: str) -> None:
         self._streams = streams
         self._folder = folder
+        self._node = node
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
+        if nodes.on_node(self._node, "sh", "-c", f"mkdir -p {THERE}; ls {THERE}").find("vegeta") < 0:
+            nodes.copy_to(self._node, Path(program("vegeta")).resolve(), f"{THERE}/vegeta")
+        gateway = f"http://{nodes.address(self._node)}:{names.GATEWAY_NODE_PORT}"
         for stream in self._streams:
-            self._running[stream.name] = self._start(stream)
+            self._running[stream.name] = self._start(stream, gateway)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _start(self, stream: Stream) -> subprocess.Popen[bytes]:
-        body, target = self._file(stream.name, "body"), self._file(stream.name, "target")
-        body.write_bytes(stream.body)
-        target.write_text(stream.target(body))
-        command = [
-            program("vegeta"),
+    def _start(self, stream: Stream, gateway: str) -> subprocess.Popen[bytes]:
+        for what, content in (("body", stream.body), ("target", stream.target(gateway).encode())):
+            here = self._folder / f"{stream.name}.{what}"
+            here.write_bytes(content)
+            nodes.copy_to(self._node, here, _there(stream.name, what))
+        attack = [
+            f"{THERE}/vegeta",
             "attack",
-            f"-name={stream.name}",
-            f"-targets={target}",
+            f"-targets={_there(stream.name, 'target')}",
             f"-rate={stream.per_second}/1s",
             "-duration=0",
             f"-timeout={stream.timeout}s",
             f"-keepalive={str(stream.keepalive).lower()}",
-            f"-output={self._file(stream.name, 'results')}",
+            f"-output={_there(stream.name, 'results')}",
         ]
-        with self._file(stream.name, "said").open("wb") as said:
-            return subprocess.Popen(command, stderr=said)
+        script = f"echo $$ > {_there(stream.name, 'pid')}; exec {shlex.join(attack)}"
+        with (self._folder / f"{stream.name}.said").open("wb") as said:
+            return subprocess.Popen(["docker", "exec", self._node, "sh", "-c", script], stderr=said)
 
     def stop(self) -> None:
         """End every stream; what is in flight is waited for."""
         running, self._running = self._running, {}
         early = [name for name, process in running.items() if process.poll() is not None]
-        for process in running.values():
-            process.send_signal(signal.SIGINT)
-        for process in running.values():
+        for name in running:
+            nodes.on_node(self._node, "sh", "-c", f"kill -INT $(cat {_there(name, 'pid')})")
+        for name, process in running.items():
             process.wait(timeout=60)
-        said = {name: self._file(name, "said").read_text() for name in running}
+            nodes.copy_from(self._node, _there(name, "results"), self._folder / f"{name}.results")
+        said = {name: (self._folder / f"{name}.said").read_text() for name in running}
         if early or any(said.values()):
             raise LoadNeverRanError(f"vegeta ended by itself: {early}; said: {said}")
 
     def answers(self, name: str) -> list[Answer]:
         """What a stream that was stopped got back."""
         done = subprocess.run(
-            [program("vegeta"), "encode", "-to", "csv", str(self._file(name, "results"))],
+            [program("vegeta"), "encode", "-to", "csv", str(self._folder / f"{name}.results")],
             capture_output=True,
             text=True,
             timeout=120,
@@ -192,8 +207,9 @@ class Load:
         )
         return [_answer(row) for row in csv.reader(io.StringIO(done.stdout))]
 
-    def _file(self, name: str, what: str) -> Path:
-        return self._folder / f"{name}.{what}"
+
+def _there(name: str, what: str) -> str:
+    return f"{THERE}/{name}.{what}"
 
 
 def _answer(row: Sequence[str]) -> Answer:

@@ -16,6 +16,7 @@ BUCKET: Final = "loadline-models"
 MODEL_LABEL: Final = "loadline.dev/model-deployment"
 REVISION_LABEL: Final = "loadline.dev/revision"
 ENVOY_SELECTOR: Final = f"gateway.envoyproxy.io/owning-gateway-name={GATEWAY}"
+GATEWAY_NODE_PORT: Final = 30080
 READ_ONLY_PORT: Final = 19004
 MODELS_DOMAIN: Final = "models.loadline.local"
 MODEL_METADATA: Final = "loadline-model"

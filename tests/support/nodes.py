@@ -4,6 +4,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from support.cluster import Cluster, CommandFailedError, Manifest
 from support.waiting import wait_for
@@ -12,6 +13,22 @@ from support.waiting import wait_for
 def on_node(node: str, *command: str, within: float = 30) -> str:
     """Run a command in a node's container."""
     return _docker("exec", node, *command, within=within)
+
+
+def copy_to(node: str, here: Path, there: str) -> None:
+    """Copy a file into a node's container."""
+    _docker("cp", str(here), f"{node}:{there}", within=60)
+
+
+def copy_from(node: str, there: str, here: Path) -> None:
+    """Copy a file out of a node's container."""
+    _docker("cp", f"{node}:{there}", str(here), within=60)
+
+
+def address(node: str) -> str:
+    """A node's address among the nodes."""
+    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return _docker("inspect", "--format", template, node, within=30).strip()
 
 
 def workers(cluster: Cluster) -> list[str]:
