@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support import manifests, names, nodes
-from support.cluster import Cluster, Manifest
+from support.cluster import Cluster, Manifest, condition
 from support.inference import json_request
 from support.load import Count, Load, Stream
 from support.model_deployments import SMALL, Served
@@ -77,7 +77,7 @@ def test_a_leader_that_slept_past_its_lease_does_no_harm(
 
 def test_a_manifest_that_is_applied_again_changes_nothing(served: Served, model: Registered) -> None:
     served.edit(replicas=2)
-    served.wait_until_ready()
+    served.wait_until_ready().wait_until(_is_steady, "its two pods are all it has", within=60)
     before, revisions = written(served), served.revisions()
     version = served.now()["metadata"]["resourceVersion"]
     manifest = manifests.model_deployment(
@@ -88,6 +88,17 @@ def test_a_manifest_that_is_applied_again_changes_nothing(served: Served, model:
     stays(lambda: written(served) == before, "no child is written", for_seconds=5)
     assert served.revisions() == revisions
     assert served.now()["metadata"]["resourceVersion"] == version
+
+
+def _is_steady(found: Manifest) -> bool:
+    progressing = condition(found, "Progressing")
+    status = found["status"]
+    return (
+        status["replicas"] == found["spec"]["replicas"]
+        and not status["extraReplicas"]
+        and progressing is not None
+        and progressing["status"] == "False"
+    )
 
 
 def _gave_up(cluster: Cluster, name: str) -> bool:

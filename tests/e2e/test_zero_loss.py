@@ -1,11 +1,11 @@
 """No request fails at a steady load, whatever is changed, restarted, upgraded or drained meanwhile.
 
-All disturbances happen under one load, one after another: 200 requests/s to a model with the gateway's retry and
-200 to one without, 150 on kept connections and 50 on fresh ones each, and beside them a model of one replica.
-Failures belong to the phase in which the request was sent.
+All disturbances happen under one load, one after another: 200 requests/s to a model of two replicas, 150 on kept
+connections and 50 on fresh ones, and beside it 20 to a model of one replica; once with the gateway's retry and once
+without. Failures belong to the phase in which the request was sent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +21,37 @@ from support.serving_models import FACTORS, ROW_SUM, ROWS, register_pair
 
 ROUNDS = 10
 # Kept and fresh connections: a fresh one costs the machine several times what a kept one does.
-PER_SECOND = {"retry-on": (150, 50), "retry-off": (150, 50), "single": (10, 10)}
-RETRIES = {"retry-on": 1, "retry-off": 0, "single": 0}
+PER_SECOND = {"pair": (150, 50), "single": (10, 10)}
+RETRIES = {"retries-off": 0, "retries-on": 1}
 RIGHT = {ROW_SUM * factor for factor in FACTORS}
 SPEAKS_OF = ("operators", "serving", "charts", "platform/contracts", "tools/cluster")
 
 Say = Callable[[str], None]
 
 
-@pytest.fixture(scope="module")
-def world(cluster: Cluster, gateway_url: str, mlflow: Mlflow, module_namespace: str) -> World:
-    """Given three models that follow one alias: two of two replicas, one of one."""
+@pytest.fixture(scope="module", params=RETRIES)
+def world(
+    request: pytest.FixtureRequest, cluster: Cluster, gateway_url: str, mlflow: Mlflow, module_namespace: str
+) -> Iterator[World]:
+    """Given two models that follow one alias: one of two replicas, one of one."""
     model = register_pair(mlflow, "steady")
-    served = {
-        name: Served(cluster=cluster, gateway_url=gateway_url, namespace=module_namespace, name=name).apply(
-            model.by_alias, replicas=1 if name == "single" else 2, retries=retries
-        )
-        for name, retries in RETRIES.items()
-    }
-    return World(
-        cluster=cluster,
-        mlflow=mlflow,
-        model=model,
-        pairs=(served["retry-on"], served["retry-off"]),
-        single=served["single"],
-    )
+
+    def serve(name: str, replicas: int) -> Served:
+        served = Served(cluster=cluster, gateway_url=gateway_url, namespace=module_namespace, name=name)
+        return served.apply(model.by_alias, replicas=replicas, retries=RETRIES[request.param])
+
+    pair, single = serve("pair", 2), serve("single", 1)
+    yield World(cluster=cluster, mlflow=mlflow, model=model, pair=pair, single=single)
+    for served in (pair, single):
+        cluster.delete("ModelDeployment", served.name, served.namespace)
+        cluster.wait_until_gone("ModelDeployment", served.name, served.namespace, within=60)
 
 
 def streams(world: World) -> list[Stream]:
     """Every model's load, by kept and by fresh connections."""
     return [
         Stream(
-            name=f"{served.name}/{kind}".replace("/", "-"),
+            name=f"{served.name}-{kind}",
             url=served.url,
             body=json_request(ROWS),
             per_second=per_second,
@@ -105,7 +104,7 @@ def failures(done: Mapping[str, Any]) -> list[str]:
         f"{row['disturbance']}, {name}: {cell}"
         for row in done["rows"]
         for name, cell in row.items()
-        if name.startswith(tuple(RETRIES)) and not str(cell).startswith("0/")
+        if name.startswith(tuple(PER_SECOND)) and not str(cell).startswith("0/")
     ]
 
 
@@ -117,10 +116,13 @@ def test_no_request_fails_through_any_disturbance(world: World, say: Say, tmp_pa
 
 @pytest.mark.long
 @pytest.mark.timeout(2 * 3600)
-def test_no_request_fails_through_ten_rounds(world: World, say: Say, tmp_path: Path, record: Any) -> None:
+def test_no_request_fails_through_ten_rounds(
+    world: World, request: pytest.FixtureRequest, say: Say, tmp_path: Path, record: Any
+) -> None:
+    retries = request.node.callspec.params["world"]
     recording = record(
-        "zero-loss",
-        claim="0 failed requests at 200 requests/s of POST infer with two replicas (and at 20 with one).",
+        f"zero-loss-{retries}",
+        claim=f"0 failed requests at 200 requests/s of POST infer with two replicas (and at 20 with one), {retries}.",
         runs=ROUNDS,
         paths=SPEAKS_OF,
     )

@@ -19,15 +19,15 @@ class World:
     cluster: Cluster
     mlflow: Mlflow
     model: Registered
-    pairs: Sequence[Served]
-    """Models of two replicas."""
+    pair: Served
+    """A model of two replicas."""
     single: Served
     """A model of one replica."""
 
     @property
     def all(self) -> Sequence[Served]:
         """Every model that is asked."""
-        return (*self.pairs, self.single)
+        return (self.pair, self.single)
 
     def wait_until_settled(self) -> None:
         """Wait until every model is as its spec wants it and no pod is leaving any more."""
@@ -62,15 +62,13 @@ def new_version(world: World) -> None:
 def edit_of_replicas(world: World) -> None:
     """Two replicas become three, and two again."""
     for replicas in (3, 2):
-        for served in world.pairs:
-            served.edit(replicas=replicas)
+        world.pair.edit(replicas=replicas)
         world.wait_until_settled()
 
 
 def deletion_of_a_pod(world: World) -> None:
-    """One pod of each model of two is deleted gracefully."""
-    for served in world.pairs:
-        world.cluster.delete("Pod", served.pods()[0]["metadata"]["name"], served.namespace)
+    """One pod of the model of two is deleted gracefully."""
+    world.cluster.delete("Pod", world.pair.pods()[0]["metadata"]["name"], world.pair.namespace)
     world.wait_until_settled()
 
 
