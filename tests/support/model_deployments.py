@@ -12,7 +12,7 @@ from support.serving_models import ROWS
 from support.waiting import wait_for
 
 # Pods of tests ask for little, so that one worker holds them all while the other is drained.
-SMALL = {"requests": {"cpu": "150m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+SMALL = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 KIND = "ModelDeployment"
 
 
