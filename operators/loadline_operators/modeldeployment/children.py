@@ -482,7 +482,8 @@ def traffic_policy(parent: ModelDeployment, *, by_host: bool) -> Manifest:
                 "baseEjectionTime": "10s",
                 "maxEjectionPercent": 50,
             },
-            "panicThreshold": 0,
+            # With every pod ejected an answer from one of them is likelier than one from nobody.
+            "panicThreshold": 1,
         },
     }
     if routing.retries:

@@ -111,8 +111,8 @@ def files_unavailable(view: View) -> Judgement:
     if view.observed.files_problem and waiting:
         return yes(
             Reason.MODEL_FILES_UNAVAILABLE,
-            f"{len(waiting)} pods wait for model files: {view.observed.files_problem}. They go on by themselves when "
-            "the object store answers; running pods are not touched",
+            f"Pods that wait for model files: {len(waiting)}. {view.observed.files_problem.rstrip('.')}. "
+            f"They go on by themselves when the object store {view.settings.store.url} answers; running pods stay",
         )
     return no(Reason.MODEL_FILES_AVAILABLE)
 
