@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -67,7 +68,8 @@ def postgres() -> Iterator[Postgres]:
                 )
                 yield server
             finally:
-                process.terminate()
+                # Fast: PostgreSQL would otherwise wait until the last client of its own accord has gone.
+                process.send_signal(signal.SIGINT)
                 process.wait(timeout=30)
     finally:
         shutil.rmtree(folder)
