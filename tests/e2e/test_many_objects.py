@@ -142,17 +142,23 @@ def _ready(found: Manifest) -> bool:
     return held is not None and held["status"] == "True"
 
 
-def check(done: dict[str, Any]) -> None:
-    """Hold the figures against the bars."""
-    assert done["ratio"] <= RATIO, done
+def check_quiet(done: dict[str, Any]) -> None:
+    """Hold what happens when all is Ready against the bar."""
     assert done["writes_when_quiet"] == {}, done
 
 
-def test_many_model_deployments_take_little_longer_than_plain_deployments(stage: Stage, say: Say) -> None:
+def check(done: dict[str, Any]) -> None:
+    """Hold the figures against the bars."""
+    assert done["ratio"] <= RATIO, done
+    check_quiet(done)
+
+
+def test_many_model_deployments_become_ready_and_then_write_nothing(stage: Stage, say: Say) -> None:
+    """The ratio to plain Deployments is printed here and held against its bar in the long form only."""
     with fake_nodes(stage.cluster, 2):
         done = measure(stage, SHORT, QUIET_SECONDS_SHORT)
     say(f"  {done}")
-    check(done)
+    check_quiet(done)
 
 
 @pytest.mark.long
