@@ -113,6 +113,10 @@ class Observed:
     files_problem: str = ""
     """Why the object store does not hand out the model's files now; empty when it does or was not asked."""
 
+    def ready_pods(self, revision: str) -> int:
+        """Count the pods of a revision that answer and are to stay."""
+        return sum(pod.ready and not pod.terminating and pod.revision == revision for pod in self.pods)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GatewaySettings:

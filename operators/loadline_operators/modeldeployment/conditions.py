@@ -290,9 +290,7 @@ def _step_reason(view: View) -> Reason:
 
 
 def _ready_pods(view: View, member: Member | None) -> int:
-    if member is None:
-        return 0
-    return sum(pod.ready and not pod.terminating and pod.revision == member.revision for pod in view.observed.pods)
+    return view.observed.ready_pods(member.revision) if member else 0
 
 
 def _name(member: Member | None) -> str:

@@ -140,10 +140,7 @@ def _evidence(parent: ModelDeployment, observed: Observed, rollout: Rollout) -> 
 
 
 def _ready(observed: Observed, member: Member | None) -> int:
-    if member is None:
-        return 0
-    pods = (pod for pod in observed.pods if pod.revision == member.revision)
-    return sum(pod.ready and not pod.terminating for pod in pods)
+    return observed.ready_pods(member.revision) if member else 0
 
 
 def _acked(parent: ModelDeployment, observed: Observed, wanted: tuple[Arm, ...]) -> bool:
