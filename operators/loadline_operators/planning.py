@@ -160,12 +160,20 @@ class PlanSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is wanted next: children to apply in this order, the status to report, when to look again.
+    """What is wanted next: children to apply, the status to report, when to look again.
 
-    Owned children that ``children`` leaves out are deleted, unless ``keep_others`` says that the plan is not complete.
+    ``foundation`` is what the others stand on: accounts, policies, Services. Nothing of ``building`` is made before all
+    of it is there; within each the order is free. Owned children that both leave out are deleted, unless
+    ``keep_others`` says that the plan is not complete.
     """
 
-    children: tuple[Manifest, ...]
+    foundation: tuple[Manifest, ...]
+    building: tuple[Manifest, ...]
     status: ModelDeploymentStatus
     requeue_after: timedelta | None = None
     keep_others: bool = False
+
+    @property
+    def children(self) -> tuple[Manifest, ...]:
+        """All that shall exist."""
+        return (*self.foundation, *self.building)

@@ -5,6 +5,7 @@ decision, is written before what follows from it, and only onto the object that 
 by its kind, said with the object's name, and tried again.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -192,15 +193,31 @@ class Reconciler:
     async def _apply(self, key: Key, parent: ModelDeployment, decided: Plan, memory: _Memory) -> None:
         memory.wrote = memory.waits = False
         own = {held.reference: held for held in self.cache.owned(key) if held.owner_uid == parent.metadata.uid}
-        wanted = {reference_of(manifest): matching.with_hash(manifest) for manifest in decided.children}
+        wanted = {reference_of(manifest) for manifest in decided.children}
         _keep_only(memory, {name_of(reference) for reference in wanted})
-        for reference, manifest in wanted.items():
-            await self._apply_child(reference, manifest, own.get(reference), parent, memory)
+        for together in (decided.foundation, decided.building):
+            await self._apply_together(together, own, parent, memory)
         if decided.keep_others:
             return
         for reference, held in sorted(own.items(), reverse=True):
             if reference not in wanted and reference.kind in _CHILDREN:
                 await self._delete_child(held, memory)
+
+    async def _apply_together(
+        self, manifests: Sequence[Manifest], own: Mapping[Reference, Held], parent: ModelDeployment, memory: _Memory
+    ) -> None:
+        """Apply at the same time what does not stand on one another; none is left half way when another fails."""
+        # What exists is kept in step even so: a weight must not wait for a disruption budget.
+        may_create = not memory.waits
+        due = []
+        for manifest in map(matching.with_hash, manifests):
+            reference = reference_of(manifest)
+            held = own.get(reference)
+            if held is not None or may_create:
+                due.append(self._apply_child(reference, manifest, held, parent, memory))
+        for failed in await asyncio.gather(*due, return_exceptions=True):
+            if failed is not None:
+                raise failed
 
     async def _apply_child(
         self,

@@ -67,8 +67,10 @@ def plan(parent: ModelDeployment, observed: Observed, *, settings: PlanSettings,
         now=now,
     )
     status = _status(view, traffic, drain)
+    hostname_is_ours = not observed.hostname_holder
     return Plan(
-        children=_children(parent, rollout, templates, drain, settings, hostname_is_ours=not observed.hostname_holder),
+        foundation=_foundation(parent, rollout, drain, settings, hostname_is_ours=hostname_is_ours),
+        building=_building(parent, rollout, templates, drain, settings, hostname_is_ours=hostname_is_ours),
         status=status,
         requeue_after=_look_again(view, status.conditions),
     )
@@ -198,7 +200,26 @@ def _drain(
     return _Drain(surging_since=since, relaxed=waited and _ready(observed, stable) < 2)
 
 
-def _children(
+def _foundation(
+    parent: ModelDeployment, rollout: Rollout, drain: _Drain, settings: PlanSettings, *, hostname_is_ours: bool
+) -> tuple[Manifest, ...]:
+    """Return what must stand before a pod starts or a caller is let in."""
+    if rollout.stable is None:
+        return ()
+    access = children.security_policy(parent, by_host=hostname_is_ours)
+    revisions = [member.revision for member in _members(rollout)]
+    return (
+        children.service_account(parent),
+        children.store_secret(parent, settings.store),
+        children.network_policy(parent, settings),
+        children.traffic_policy(parent, by_host=hostname_is_ours),
+        *((access,) if access else ()),
+        *(children.service(parent, revision) for revision in revisions),
+        *(children.disruption_budget(parent, revision, relaxed=drain.relaxed) for revision in revisions),
+    )
+
+
+def _building(
     parent: ModelDeployment,
     rollout: Rollout,
     templates: dict[str, RevisionTemplate],
@@ -207,39 +228,20 @@ def _children(
     *,
     hostname_is_ours: bool,
 ) -> tuple[Manifest, ...]:
+    """Return the pods and the ways to them."""
     if rollout.stable is None:
         return ()
-    made: list[Manifest] = [
-        children.service_account(parent),
-        children.store_secret(parent, settings.store),
-        children.network_policy(parent, settings),
-        children.traffic_policy(parent, by_host=hostname_is_ours),
-    ]
-    access = children.security_policy(parent, by_host=hostname_is_ours)
-    made += [access] if access else []
-    for member in _members(rollout):
-        made += _of_revision(
-            parent, member, templates[member.revision], drain, settings, is_stable=member is rollout.stable
+    deployments = [
+        children.deployment(
+            parent,
+            member.revision,
+            templates[member.revision],
+            replicas=parent.spec.replicas + (1 if member is rollout.stable and drain.surging_since else 0),
+            settings=settings,
         )
-    return (*made, *children.routes(parent, arms(rollout), settings, by_host=hostname_is_ours))
-
-
-def _of_revision(
-    parent: ModelDeployment,
-    member: Member,
-    template: RevisionTemplate,
-    drain: _Drain,
-    settings: PlanSettings,
-    *,
-    is_stable: bool,
-) -> list[Manifest]:
-    extra = 1 if is_stable and drain.surging_since else 0
-    replicas = parent.spec.replicas + extra
-    return [
-        children.service(parent, member.revision),
-        children.disruption_budget(parent, member.revision, relaxed=drain.relaxed),
-        children.deployment(parent, member.revision, template, replicas=replicas, settings=settings),
+        for member in _members(rollout)
     ]
+    return (*deployments, *children.routes(parent, arms(rollout), settings, by_host=hostname_is_ours))
 
 
 def _members(rollout: Rollout) -> tuple[Member, ...]:

@@ -151,6 +151,7 @@ class World:
         self.server = Server()
         self.cache = Cache()
         self.children: tuple[dict[str, Any], ...] = children
+        self.building: tuple[dict[str, Any], ...] = ()
         self.status = ModelDeploymentStatus()
         self.requeue_after: timedelta | None = None
         self.keep_others = False
@@ -182,7 +183,8 @@ class World:
         self.observed.append(observed)
         self.before_plan()
         return Plan(
-            children=self.children,
+            foundation=self.children,
+            building=self.building,
             status=self.status,
             requeue_after=self.requeue_after,
             keep_others=self.keep_others,
@@ -200,15 +202,34 @@ class World:
         raise AssertionError("never settles")
 
 
-def test_children_are_applied_in_the_order_of_the_plan_after_the_status() -> None:
-    world = World(child("ServiceAccount"), child("Service"), child("NetworkPolicy"))
+def test_the_status_is_written_first_then_what_others_stand_on_then_the_rest() -> None:
+    world = World(child("ServiceAccount"), child("Service"))
+    world.building = (child("Deployment"),)
     world.status = ModelDeploymentStatus(replicas=1)
-    assert world.settle() == [
-        "status ModelDeployment ns/md",
-        "apply ServiceAccount ns/md",
-        "apply Service ns/md",
-        "apply NetworkPolicy ns/md",
-    ]
+    written = world.settle()
+    assert written[0] == "status ModelDeployment ns/md"
+    assert set(written[1:3]) == {"apply ServiceAccount ns/md", "apply Service ns/md"}
+    assert written[3:] == ["apply Deployment ns/md"]
+
+
+def test_nothing_new_is_built_while_what_it_stands_on_is_refused_but_what_exists_is_kept_in_step() -> None:
+    world = World(child("SecurityPolicy"))
+    world.building = (child("HTTPRoute", name="old", weight=1),)
+    world.settle()
+    world.children = (child("SecurityPolicy", claims=["a"]),)
+    world.building = (child("HTTPRoute", name="old", weight=2), child("HTTPRoute", name="new"))
+    refusal = RejectedError(verb="apply", target="SecurityPolicy", code="422", message="bad")
+    world.server.refuse["SecurityPolicy ns/md"] = refusal
+    assert world.settle() == ["apply HTTPRoute ns/old"]
+    world.server.refuse.clear()
+    assert set(world.settle()) == {"apply SecurityPolicy ns/md", "apply HTTPRoute ns/new"}
+
+
+def test_what_is_applied_together_is_applied_whole_when_one_of_it_fails() -> None:
+    world = World(child("Service"), child("ServiceAccount"), child("NetworkPolicy"))
+    world.server.refuse["Service ns/md"] = UnavailableError(verb="apply", target="Service", code="500", message="m")
+    assert world.look() == Again(failed=True)
+    assert set(world.server.writes) == {"apply ServiceAccount ns/md", "apply NetworkPolicy ns/md"}
 
 
 def test_a_second_look_at_the_same_world_writes_nothing() -> None:
