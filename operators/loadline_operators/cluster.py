@@ -27,6 +27,7 @@ from loadline_operators.errors import (
     AlreadyExistsError,
     ApiError,
     ConflictError,
+    NamespaceEndsError,
     NotFoundError,
     NotLeaderError,
     RejectedError,
@@ -43,6 +44,9 @@ DEADLINE: Final = 10.0
 """How long one request may take, in seconds."""
 PAGE: Final = 500
 """How many objects one page of a list holds."""
+
+PROBE: Final = f"{FIELD_MANAGER}-probe"
+"""The manager of no field: in its name a write is tried that writes nothing."""
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
@@ -222,6 +226,8 @@ def _refusal(request: Request, *, code: int, status: Manifest, retry_after: str 
     if code in {401, 408, 429} or code >= 500:
         seconds = retry_after or str(status.get("details", {}).get("retryAfterSeconds", ""))
         return UnavailableError(**words, retry_after=float(seconds) if seconds.isdecimal() else None)
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in status.get("details", {}).get("causes") or ()):
+        return NamespaceEndsError(**words)
     return RejectedError(**words)
 
 
@@ -264,9 +270,7 @@ class Cluster:
             if not token:
                 return items
 
-    async def apply(
-        self, manifest: Manifest, *, resource_version: str | None = None, dry_run: bool = False
-    ) -> dict[str, Any]:
+    async def apply(self, manifest: Manifest, *, resource_version: str | None = None) -> dict[str, Any]:
         """Make an object as the manifest says, taking over the fields that it names, and give back what came of it.
 
         `resource_version` is that of the object that was looked at: if it has changed since, or is gone, the
@@ -275,15 +279,26 @@ class Cluster:
         body = dict(manifest)
         if resource_version is not None:
             body["metadata"] = {**manifest["metadata"], "resourceVersion": resource_version}
+        reference = reference_of(manifest)
+        query = (("fieldManager", FIELD_MANAGER), ("force", "true"))
         return await self._write(
-            _on(
-                reference_of(manifest),
-                verb="dry_run" if dry_run else "apply",
-                method="PATCH",
-                query=(("fieldManager", FIELD_MANAGER), ("force", "true"), *((("dryRun", "All"),) if dry_run else ())),
-                content_type=APPLY,
-                body=body,
-            )
+            _on(reference, verb="apply", method="PATCH", query=query, content_type=APPLY, body=body)
+        )
+
+    async def probe(self, manifest: Manifest) -> dict[str, Any]:
+        """Show an object that may be written but not read: what would come of applying nothing to it.
+
+        Whoever manages fields of the answer besides `PROBE` has made the object; where nobody does, there is none.
+        """
+        bare = {
+            "apiVersion": manifest["apiVersion"],
+            "kind": manifest["kind"],
+            "metadata": {name: manifest["metadata"][name] for name in ("name", "namespace")},
+        }
+        query = (("fieldManager", PROBE), ("dryRun", "All"))
+        reference = reference_of(manifest)
+        return await self._write(
+            _on(reference, verb="dry_run", method="PATCH", query=query, content_type=APPLY, body=bare)
         )
 
     async def replace_status(self, reference: Reference, status: Manifest, *, resource_version: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ OperatorError
 │   │   └── AlreadyExistsError
 │   ├── NotFoundError      the object, its namespace or its kind is not there
 │   ├── RejectedError      forbidden or invalid: nothing changes until somebody changes something
+│   │   └── NamespaceEndsError   nothing new is made in a namespace that is being deleted
 │   └── UnavailableError   no answer, or "not now": try again later
-├── NotLeaderError         another replica may write, this one may not
-└── EnvoyUnreadableError   an Envoy did not say what it routes
+└── NotLeaderError         another replica may write, this one may not
 """
 
 
@@ -43,6 +43,10 @@ class RejectedError(ApiError):
     """The request is forbidden or invalid, and will be until somebody changes an object or a permission."""
 
 
+class NamespaceEndsError(RejectedError):
+    """The namespace is being deleted, and everything in it with it."""
+
+
 class UnavailableError(ApiError):
     """The API server did not answer, or asked to come back later."""
 
@@ -56,12 +60,3 @@ class NotLeaderError(OperatorError):
 
     def __init__(self, *, verb: str, target: str) -> None:
         super().__init__(f"Did not {verb} {target}: this replica does not hold the lease")
-
-
-class EnvoyUnreadableError(OperatorError):
-    """An Envoy did not say what it routes."""
-
-    def __init__(self, *, pod: str, reason: str) -> None:
-        super().__init__(f"Envoy {pod} could not be read: {reason}")
-        self.pod = pod
-        self.reason = reason

@@ -163,15 +163,13 @@ class Plan:
     """What is wanted next: children to apply, the status to report, when to look again.
 
     ``foundation`` is what the others stand on: accounts, policies, Services. Nothing of ``building`` is made before all
-    of it is there; within each the order is free. Owned children that both leave out are deleted, unless
-    ``keep_others`` says that the plan is not complete.
+    of it is there; within each the order is free. Owned children that both leave out are deleted.
     """
 
     foundation: tuple[Manifest, ...]
     building: tuple[Manifest, ...]
     status: ModelDeploymentStatus
     requeue_after: timedelta | None = None
-    keep_others: bool = False
 
     @property
     def children(self) -> tuple[Manifest, ...]:

@@ -7,7 +7,7 @@ by its kind, said with the object's name, and tried again.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -18,16 +18,17 @@ from pydantic import ValidationError
 
 from loadline_operators import matching
 from loadline_operators.cache import Cache, Held, Key
-from loadline_operators.cluster import KINDS, Manifest, Reference, reference_of
+from loadline_operators.cluster import KINDS, PROBE, Manifest, Reference, reference_of
 from loadline_operators.errors import (
     ApiError,
     ConflictError,
+    NamespaceEndsError,
     NotFoundError,
     NotLeaderError,
     RejectedError,
     UnavailableError,
 )
-from loadline_operators.modeldeployment.observe import Observer, Refusals
+from loadline_operators.modeldeployment.observe import ROUTE_KINDS, Observer, Refusals
 from loadline_operators.planning import Plan, PlanSettings
 from loadline_operators.telemetry import APPLIES_SKIPPED, RECONCILE_SECONDS, RECONCILES
 from loadline_operators.work_queue import Again
@@ -53,10 +54,12 @@ class Api(Protocol):
         """Read one object."""
         ...
 
-    async def apply(
-        self, manifest: Manifest, *, resource_version: str | None = None, dry_run: bool = False
-    ) -> dict[str, Any]:
+    async def apply(self, manifest: Manifest, *, resource_version: str | None = None) -> dict[str, Any]:
         """Make an object as the manifest says."""
+        ...
+
+    async def probe(self, manifest: Manifest) -> dict[str, Any]:
+        """Show an object that may be written but not read."""
         ...
 
     async def replace_status(self, reference: Reference, status: Manifest, *, resource_version: str) -> dict[str, Any]:
@@ -132,6 +135,10 @@ class Reconciler:
             log.info("Left a look to the leader", object=str(key), error=str(error))
             result = "not_leader"
             again = Again()
+        except NamespaceEndsError as error:
+            # The object goes with its namespace: its deletion is the next that is heard of it.
+            log.info("Left an object to its namespace's end", object=str(key), error=str(error))
+            again = Again()
         except UnavailableError as error:
             log.warning("Got no answer", object=str(key), error=str(error))
             again = Again(failed=True, after=error.retry_after)
@@ -195,13 +202,14 @@ class Reconciler:
         own = {held.reference: held for held in self.cache.owned(key) if held.owner_uid == parent.metadata.uid}
         wanted = {reference_of(manifest) for manifest in decided.children}
         _keep_only(memory, {name_of(reference) for reference in wanted})
+        unwanted = [
+            held for name, held in sorted(own.items(), reverse=True) if name not in wanted and name.kind in _CHILDREN
+        ]
+        # A way in is closed before the policies that watch over it look elsewhere.
+        await self._delete_children((held for held in unwanted if held.reference.kind in ROUTE_KINDS), memory)
         for together in (decided.foundation, decided.building):
             await self._apply_together(together, own, parent, memory)
-        if decided.keep_others:
-            return
-        for reference, held in sorted(own.items(), reverse=True):
-            if reference not in wanted and reference.kind in _CHILDREN:
-                await self._delete_child(held, memory)
+        await self._delete_children((held for held in unwanted if held.reference.kind not in ROUTE_KINDS), memory)
 
     async def _apply_together(
         self, manifests: Sequence[Manifest], own: Mapping[Reference, Held], parent: ModelDeployment, memory: _Memory
@@ -236,6 +244,8 @@ class Reconciler:
             applied = await self.api.apply(
                 manifest, resource_version=held.resource_version if held is not None else None
             )
+        except NamespaceEndsError:
+            raise
         except RejectedError as error:
             log.warning("Was refused a child", object=str(parent.metadata.name), child=str(reference), error=str(error))
             memory.refused[name_of(reference)] = error.message
@@ -294,16 +304,17 @@ class Reconciler:
     async def _live(self, reference: Reference, manifest: Manifest) -> Manifest | None:
         """The object of that name, if there is one."""
         if reference.kind in UNWATCHED:
-            # It may not be read, but a dry run shows what it would become, and so what it is.
-            would_be = await self.api.apply(manifest, dry_run=True)
-            managers = {each.get("manager") for each in would_be["metadata"].get("managedFields", ())}
-            others = len(would_be["metadata"].get("ownerReferences", ())) > 1
-            foreign = others or managers != {_OUR_MANAGER}
-            return {"metadata": {}} if foreign else None
+            found = await self.api.probe(manifest)
+            managers = {each.get("manager") for each in found["metadata"].get("managedFields", ())}
+            return found if managers - {PROBE} else None
         try:
             return await self.api.get(reference)
         except NotFoundError:
             return None
+
+    async def _delete_children(self, unwanted: Iterable[Held], memory: _Memory) -> None:
+        for held in unwanted:
+            await self._delete_child(held, memory)
 
     async def _delete_child(self, held: Held, memory: _Memory) -> None:
         try:
@@ -341,7 +352,6 @@ class Reconciler:
         self.forget(key)
 
 
-_OUR_MANAGER: Final = "loadline-operator"
 _CHILDREN: Final = frozenset(KINDS) - {"ModelDeployment", "Pod", "Node", "Lease", "Event"} - UNWATCHED
 
 

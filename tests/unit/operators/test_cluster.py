@@ -16,6 +16,7 @@ from loadline_operators.errors import (
     AlreadyExistsError,
     ApiError,
     ConflictError,
+    NamespaceEndsError,
     NotFoundError,
     NotLeaderError,
     RejectedError,
@@ -181,6 +182,23 @@ def test_each_refusal_says_whether_to_try_again(
         asyncio.run(cluster.get(DEPLOYMENT))
     assert type(caught.value) is expected
     assert str(caught.value) == f"The API server did not get Deployment ns/web ({code} {reason}): because"
+
+
+def test_that_a_namespace_ends_is_told_from_other_refusals(server: Server, cluster: Cluster) -> None:
+    causes = [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]
+    server.answer(403, {"reason": "Forbidden", "message": "being terminated", "details": {"causes": causes}})
+    with pytest.raises(NamespaceEndsError):
+        asyncio.run(cluster.apply(MANIFEST))
+
+
+def test_what_may_not_be_read_is_probed_by_a_write_that_writes_nothing_and_names_nothing(
+    server: Server, cluster: Cluster
+) -> None:
+    server.answer(200, {"kind": "Secret"})
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "ns", "labels": {"a": "b"}}}
+    assert asyncio.run(cluster.probe({**secret, "stringData": {"key": "hidden"}})) == {"kind": "Secret"}
+    assert server.seen[0].query == {"fieldManager": ["loadline-operator-probe"], "dryRun": ["All"]}
+    assert server.seen[0].body == {**secret, "metadata": {"name": "s", "namespace": "ns"}}
 
 
 def test_the_time_to_wait_is_the_servers(server: Server, cluster: Cluster) -> None:

@@ -14,6 +14,7 @@ from loadline_operators.cluster import Reference, reference_of
 from loadline_operators.envoy import EnvoyReader
 from loadline_operators.errors import (
     ConflictError,
+    NamespaceEndsError,
     NotFoundError,
     NotLeaderError,
     RejectedError,
@@ -83,18 +84,15 @@ class Server:
             raise NotFoundError(verb="get", target=str(reference), code="404", message="none")
         return copy.deepcopy(self.objects[reference])
 
-    async def apply(
-        self, manifest: Mapping[str, Any], *, resource_version: str | None = None, dry_run: bool = False
-    ) -> dict[str, Any]:
+    async def apply(self, manifest: Mapping[str, Any], *, resource_version: str | None = None) -> dict[str, Any]:
         reference = reference_of(manifest)
         self._check(reference, resource_version)
-        if dry_run:
-            return {
-                **manifest,
-                "metadata": {**manifest["metadata"], "managedFields": [{"manager": "loadline-operator"}]},
-            }
         self.writes.append(f"apply {reference}")
         return self.store(manifest)
+
+    async def probe(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        made = {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [], "managedFields": []}}
+        return copy.deepcopy(self.objects.get(reference_of(manifest), made))
 
     async def replace_status(
         self, reference: Reference, status: Mapping[str, Any], *, resource_version: str
@@ -154,7 +152,6 @@ class World:
         self.building: tuple[dict[str, Any], ...] = ()
         self.status = ModelDeploymentStatus()
         self.requeue_after: timedelta | None = None
-        self.keep_others = False
         self.observed: list[Observed] = []
         self.before_plan: Callable[[], None] = lambda: None
         self.forgotten: list[Key] = []
@@ -187,7 +184,6 @@ class World:
             building=self.building,
             status=self.status,
             requeue_after=self.requeue_after,
-            keep_others=self.keep_others,
         )
 
     def look(self) -> Again:
@@ -270,11 +266,12 @@ def test_what_the_plan_leaves_out_is_deleted() -> None:
     assert world.settle() == ["delete Service ns/md-old"]
 
 
-def test_nothing_is_deleted_by_a_plan_that_is_not_complete() -> None:
-    world = World(child("Service", name="md-old"))
+def test_a_way_in_is_closed_before_the_policy_that_watches_over_it_changes() -> None:
+    world = World(child("SecurityPolicy", targets=2))
+    world.building = (child("HTTPRoute"), child("HTTPRoute", name="md-host"))
     world.settle()
-    world.children, world.keep_others = (), True
-    assert world.settle() == []
+    world.children, world.building = (child("SecurityPolicy", targets=1),), (child("HTTPRoute"),)
+    assert world.settle() == ["delete HTTPRoute ns/md-host", "apply SecurityPolicy ns/md"]
 
 
 def test_a_child_with_our_label_and_another_owner_is_never_deleted() -> None:
@@ -421,6 +418,33 @@ def test_a_secret_is_written_once_without_ever_being_read() -> None:
     assert world.settle() == ["apply Secret ns/md-store"]
     assert world.settle() == []
     assert not any("Secret" in read for read in world.server.reads)
+
+
+def test_a_secret_of_ours_that_somebody_labelled_is_still_ours() -> None:
+    secret = {**child("Secret", name="md-store"), "stringData": {"key": "value"}}
+    world = World(secret)
+    world.settle()
+    labelled = world.server.objects[Reference(kind="Secret", namespace="ns", name="md-store")]
+    labelled["metadata"]["managedFields"].append({"manager": "kubectl-label"})
+    world.reconciler._memories.clear()
+    assert world.settle() == ["apply Secret ns/md-store"]
+    assert world.observed[-1].foreign == ()
+
+
+def test_a_secret_that_somebody_else_made_is_not_overwritten() -> None:
+    world = World({**child("Secret", name="md-store"), "stringData": {"key": "value"}})
+    theirs = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "md-store", "namespace": "ns"}}
+    world.server.store(theirs)
+    assert world.settle() == []
+    world.look()
+    assert world.observed[-1].foreign == ("Secret md-store",)
+
+
+def test_an_object_whose_namespace_ends_is_left_to_it() -> None:
+    world = World(child("Service"))
+    ends = NamespaceEndsError(verb="apply", target="Service", code="403", message="being terminated")
+    world.server.refuse["Service ns/md"] = ends
+    assert world.look() == Again()
 
 
 def test_a_condition_is_news_when_its_status_or_reason_turned() -> None:
