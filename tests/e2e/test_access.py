@@ -40,7 +40,7 @@ def guarded(cluster: Cluster, gateway_url: str, model: Registered, module_namesp
     asked = {
         "issuer": ISSUER,
         "audiences": ["models"],
-        "jwksConfigMap": {"name": "issuer-keys", "key": "jwks"},
+        "jwksConfigMap": {"name": "issuer-keys"},
         "claims": [{"name": "team", "values": ["vision", "speech"]}],
     }
     served.apply(model.version(0), access={"jwt": asked})
