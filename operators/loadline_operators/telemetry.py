@@ -5,64 +5,55 @@ import sys
 from typing import Final
 
 import structlog
+from loadline_contracts import metrics as names
 from prometheus_client import Counter, Gauge, Histogram
 
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-
 API_REQUESTS: Final = Counter(
-    "loadline_operator_api_requests_total",
+    names.OPERATOR_API_REQUESTS,
     "Requests to the API server, by verb, resource and status code.",
     ("verb", "resource", "code"),
 )
 APPLIES_SKIPPED: Final = Counter(
-    "loadline_operator_applies_skipped_total",
+    names.OPERATOR_APPLIES_SKIPPED,
     "Children that were as wanted already, so that nothing was sent.",
     ("kind",),
 )
 RECONCILES: Final = Counter(
-    "loadline_operator_reconciles_total",
+    names.OPERATOR_RECONCILES,
     "Looks at an object, by what came of them.",
     ("kind", "result"),
 )
 RECONCILE_SECONDS: Final = Histogram(
-    "loadline_operator_reconcile_seconds",
+    names.OPERATOR_RECONCILE_SECONDS,
     "Time of one look at an object, from observing to the last write.",
     ("kind",),
-    buckets=_SECONDS,
+    buckets=names.OPERATOR_SECONDS_EDGES,
 )
 QUEUE_DEPTH: Final = Gauge(
-    "loadline_operator_queue_depth", "Objects that wait for a look, those that wait for a set time left out."
+    names.OPERATOR_QUEUE_DEPTH, "Objects that wait for a look, those that wait for a set time left out."
 )
 QUEUE_SECONDS: Final = Histogram(
-    "loadline_operator_queue_seconds",
+    names.OPERATOR_QUEUE_SECONDS,
     "Time from when a look at an object was due to when it began.",
-    buckets=_SECONDS,
+    buckets=names.OPERATOR_SECONDS_EDGES,
 )
-QUEUE_RETRIES: Final = Counter(
-    "loadline_operator_queue_retries_total", "Looks that failed and are tried again after a while."
-)
+QUEUE_RETRIES: Final = Counter(names.OPERATOR_QUEUE_RETRIES, "Looks that failed and are tried again after a while.")
 WATCH_LAST_EVENT: Final = Gauge(
-    "loadline_operator_watch_last_event_timestamp_seconds",
+    names.OPERATOR_WATCH_LAST_EVENT,
     "When something of a kind was last seen to change.",
     ("kind",),
 )
 CACHE_REPAIRS: Final = Counter(
-    "loadline_operator_cache_repairs_total", "Objects whose change a list showed and no watch.", ("kind",)
+    names.OPERATOR_CACHE_REPAIRS, "Objects whose change a list showed and no watch.", ("kind",)
 )
-OBJECTS: Final = Gauge("loadline_operator_objects", "Objects that the operator keeps in memory, by kind.", ("kind",))
-LEADER: Final = Gauge("loadline_operator_leader", "1 in the replica that may write.")
-LEASE_TRANSITIONS: Final = Counter(
-    "loadline_operator_lease_transitions_total", "How often this replica became the leader."
-)
-ENVOY_READS: Final = Counter(
-    "loadline_operator_envoy_reads_total", "Reads of an Envoy's configuration, by result.", ("result",)
-)
+OBJECTS: Final = Gauge(names.OPERATOR_OBJECTS, "Objects that the operator keeps in memory, by kind.", ("kind",))
+LEADER: Final = Gauge(names.OPERATOR_LEADER, "1 in the replica that may write.")
+LEASE_TRANSITIONS: Final = Counter(names.OPERATOR_LEASE_TRANSITIONS, "How often this replica became the leader.")
+ENVOY_READS: Final = Counter(names.OPERATOR_ENVOY_READS, "Reads of an Envoy's configuration, by result.", ("result",))
 ENVOY_READ_SECONDS: Final = Histogram(
-    "loadline_operator_envoy_read_seconds", "Time to read all Envoys once.", buckets=_SECONDS
+    names.OPERATOR_ENVOY_READ_SECONDS, "Time to read all Envoys once.", buckets=names.OPERATOR_SECONDS_EDGES
 )
-LOOP_LAG: Final = Gauge(
-    "loadline_operator_event_loop_lag_seconds", "How late the event loop last ran a task that was due."
-)
+LOOP_LAG: Final = Gauge(names.OPERATOR_LOOP_LAG, "How late the event loop last ran a task that was due.")
 
 
 def configure_logging(level: str) -> None:

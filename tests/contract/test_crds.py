@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 from loadline_contracts.crd import UnstructuralSchemaError, model_deployment_crd, structural
-from loadline_contracts.modeldeployment import ModelDeployment
+from loadline_contracts.modeldeployment import ModelDeployment, ModelDeploymentSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 ETCD_FRIENDLY = 64 * 1024
@@ -30,9 +30,14 @@ def test_an_unknown_word_is_refused_and_not_dropped() -> None:
         structural({"type": "array", "prefixItems": []}, {}, ".spec.x")
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "examples").rglob("modeldeployment*.yaml")), ids=lambda path: path.parent.name
-)
-def test_every_example_is_a_model_deployment(path: Path) -> None:
+WRITTEN = [
+    *sorted((ROOT / "examples").rglob("modeldeployment*.yaml")),
+    *sorted((ROOT / "tests" / "data" / "input").glob("*.yaml")),
+]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_object_that_we_show_uses_only_fields_that_there_are(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         ModelDeployment.model_validate(document)
+        ModelDeploymentSpec.model_validate(document["spec"], extra="forbid")

@@ -1,29 +1,23 @@
 """Who may call a model: whoever shows a token that its object asks for, and only through the gateway."""
 
-import json
 import time
 
 import httpx
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
 from support import names
 from support.cluster import Cluster, Manifest
 from support.inference import ask, json_request
 from support.model_deployments import Served
 from support.network_policy import Connection, Pod, evaluate
 from support.serving_models import ROWS, Registered
+from support.tokens import AUDIENCE, Issuer
 from support.waiting import wait_for
 
-ISSUER = "https://issuer.example.com"
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-KEYS = {"keys": [{**RSAAlgorithm.to_jwk(KEY.public_key(), as_dict=True), "kid": "one", "use": "sig", "alg": "RS256"}]}
+ISSUER = Issuer()
 
 
 def token(**claims: object) -> str:
-    said = {"iss": ISSUER, "aud": "models", "exp": time.time() + 300, "team": "vision", **claims}
-    return jwt.encode(said, KEY, algorithm="RS256", headers={"kid": "one"})
+    return ISSUER.token(**{"team": "vision", **claims})
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +27,14 @@ def guarded(cluster: Cluster, gateway_url: str, model: Registered, module_namesp
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "issuer-keys", "namespace": module_namespace},
-        "data": {"jwks": json.dumps(KEYS)},
+        "data": {"jwks": ISSUER.key_set()},
     }
     cluster.apply(keys)
     served = Served(cluster=cluster, gateway_url=gateway_url, namespace=module_namespace, name="guarded")
     asked = {
-        "issuer": ISSUER,
-        "audiences": ["models"],
-        "jwksConfigMap": {"name": "issuer-keys", "key": "jwks"},
+        "issuer": ISSUER.url,
+        "audiences": [AUDIENCE],
+        "jwksConfigMap": {"name": "issuer-keys"},
         "claims": [{"name": "team", "values": ["vision", "speech"]}],
     }
     served.apply(model.version(0), access={"jwt": asked})

@@ -32,3 +32,39 @@ def _edges(first: float, last: float, ratio: float) -> Sequence[float]:
 
 SERVING_LATENCY_EDGES = _edges(50e-6, 60.0, 1.1)
 """Upper edges of the latency histogram in seconds, 10 % apart: fine enough to judge a model of 1 ms."""
+
+# --- OPERATOR: exposed by every replica of the operator on its metrics port ------------------------------------
+
+OPERATOR_API_REQUESTS = "loadline_operator_api_requests_total"
+"""Counter of requests to the API server, by verb, resource and code (HTTP status)."""
+OPERATOR_APPLIES_SKIPPED = "loadline_operator_applies_skipped_total"
+"""Counter of children that were as wanted already, so that nothing was sent, by kind."""
+OPERATOR_RECONCILES = "loadline_operator_reconciles_total"
+"""Counter of looks at an object, by kind and result."""
+OPERATOR_RECONCILE_SECONDS = "loadline_operator_reconcile_seconds"
+"""Histogram of the time of one look at an object, from observing to the last write, by kind."""
+OPERATOR_QUEUE_DEPTH = "loadline_operator_queue_depth"
+"""Gauge of objects that wait for a look, those that wait for a set time left out."""
+OPERATOR_QUEUE_SECONDS = "loadline_operator_queue_seconds"
+"""Histogram of the time from when a look at an object was due to when it began."""
+OPERATOR_QUEUE_RETRIES = "loadline_operator_queue_retries_total"
+"""Counter of looks that failed and are tried again after a while."""
+OPERATOR_WATCH_LAST_EVENT = "loadline_operator_watch_last_event_timestamp_seconds"
+"""Gauge of the moment when something of a kind was last seen to change, by kind."""
+OPERATOR_CACHE_REPAIRS = "loadline_operator_cache_repairs_total"
+"""Counter of objects whose change a list showed and no watch, by kind."""
+OPERATOR_OBJECTS = "loadline_operator_objects"
+"""Gauge of objects that the operator keeps in memory, by kind."""
+OPERATOR_LEADER = "loadline_operator_leader"
+"""Gauge: 1 in the replica that may write."""
+OPERATOR_LEASE_TRANSITIONS = "loadline_operator_lease_transitions_total"
+"""Counter of how often this replica became the leader."""
+OPERATOR_ENVOY_READS = "loadline_operator_envoy_reads_total"
+"""Counter of reads of an Envoy's configuration, by result."""
+OPERATOR_ENVOY_READ_SECONDS = "loadline_operator_envoy_read_seconds"
+"""Histogram of the time to read all Envoys once."""
+OPERATOR_LOOP_LAG = "loadline_operator_event_loop_lag_seconds"
+"""Gauge of how late the event loop last ran a task that was due."""
+
+OPERATOR_SECONDS_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+"""Upper edges of the operator's histograms in seconds."""

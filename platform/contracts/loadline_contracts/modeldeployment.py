@@ -129,6 +129,14 @@ class ConfigMapKeyRef(Contract):
     """Key inside it."""
 
 
+class KeySetRef(Contract):
+    """A ConfigMap in the object's namespace whose key `jwks` holds a key set."""
+
+    # Which key is no choice of ours: Envoy Gateway takes a ConfigMap by its name and looks for `jwks` in it.
+    name: DnsName
+    """Name of the ConfigMap."""
+
+
 class ClaimRule(Contract):
     """A claim that a token must carry."""
 
@@ -154,8 +162,8 @@ class Jwt(Contract):
     """A token must be meant for one of these audiences."""
     jwks_uri: Annotated[str, Field(pattern=r"^https://[^\s]+$", max_length=253)] | None = None
     """Where the issuer publishes its keys; the gateway fetches them."""
-    jwks_config_map: ConfigMapKeyRef | None = None
-    """A ConfigMap that holds the issuer's key set (JWKS); its key must be `jwks`."""
+    jwks_config_map: KeySetRef | None = None
+    """A ConfigMap that holds the issuer's key set (JWKS) under the key `jwks`."""
     claims: Annotated[list[ClaimRule], Field(max_length=16)] = []
     """Claims that a token must carry besides; all of them."""
 

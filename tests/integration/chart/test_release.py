@@ -1,16 +1,12 @@
 """Whether the chart installs, upgrades and goes away as it says: tests of one release, in the order of the file."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 
 import httpx
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 from support import names
@@ -18,14 +14,13 @@ from support.cluster import Manifest, condition, decoded_secret
 from support.own_release import Release
 from support.pod_security import loose_ends, violations
 from support.store import forwarded
+from support.tokens import AUDIENCE, Issuer
 from support.waiting import wait_for
 
 MODEL_FILE = f"models/{'ab' * 32}/files/model.onnx"
 PIN = "pins/registry/fraud/1.json"
 READ_ONLY_PORT = 19004
-ISSUER = "https://issuer.example.com"
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-KEYS = {"keys": [{**json.loads(RSAAlgorithm.to_jwk(KEY.public_key())), "kid": "one", "alg": "RS256", "use": "sig"}]}
+ISSUER = Issuer()
 
 
 def test_everything_is_ready_after_an_install_and_the_gateway_is_in_force(release: Release) -> None:
@@ -196,7 +191,7 @@ def test_a_path_is_read_as_it_will_be_served(release: Release, path: str, answer
 def test_an_upgrade_brings_values_and_a_definition_into_force_and_keeps_credentials(release: Release) -> None:
     before = _secrets(release)
     release.define(short_names=["pb"])
-    access = {"jwt": {"issuer": ISSUER, "audiences": ["models"], "jwks": json.dumps(KEYS)}}
+    access = {"jwt": {"issuer": ISSUER.url, "audiences": [AUDIENCE], "jwks": ISSUER.key_set()}}
     release.apply({"operator": {"logLevel": "debug"}, "access": access})
     container = _templates(release)[f"{release.name}-operator"]["spec"]["containers"][0]
     assert {"name": "LOADLINE_LOG_LEVEL", "value": "DEBUG"} in container["env"]
@@ -206,17 +201,12 @@ def test_an_upgrade_brings_values_and_a_definition_into_force_and_keeps_credenti
     assert defined["spec"]["names"]["shortNames"] == ["pb"]
 
 
-def _token(**claims: object) -> str:
-    said = {"iss": ISSUER, "aud": "models", "exp": time.time() + 300, **claims}
-    return jwt.encode(said, KEY, algorithm="RS256", headers={"kid": "one"})
-
-
 def test_with_an_issuer_every_caller_of_the_gateway_needs_its_token(release: Release) -> None:
     _answer_changes_to(release, httpx.codes.UNAUTHORIZED)
-    _answer_changes_to(release, httpx.codes.OK, token=_token())
-    _answer_changes_to(release, httpx.codes.UNAUTHORIZED, token=_token(exp=time.time() - 300))
-    _answer_changes_to(release, httpx.codes.UNAUTHORIZED, token=_token(iss="https://other.example.com"))
-    _answer_changes_to(release, httpx.codes.FORBIDDEN, token=_token(aud="other"))
+    _answer_changes_to(release, httpx.codes.OK, token=ISSUER.token())
+    _answer_changes_to(release, httpx.codes.UNAUTHORIZED, token=ISSUER.token(exp=time.time() - 300))
+    _answer_changes_to(release, httpx.codes.UNAUTHORIZED, token=ISSUER.token(iss="https://other.example.com"))
+    _answer_changes_to(release, httpx.codes.FORBIDDEN, token=ISSUER.token(aud="other"))
 
 
 def test_definitions_and_data_outlive_an_uninstall_and_are_found_by_the_next_install(release: Release) -> None:

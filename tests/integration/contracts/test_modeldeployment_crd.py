@@ -40,6 +40,7 @@ ACCEPTED: dict[str, Manifest] = {
     "a secret reference": md(pod={"env": [{"name": "T", "secretKeyRef": {"name": "s", "key": "k"}}]}),
     "an image by digest": md(pod={"image": DIGEST_IMAGE}),
     "tokens": md(access={"jwt": JWT | {"jwksUri": "https://i.example.com/keys"}}),
+    "tokens whose keys a ConfigMap holds": md(access={"jwt": JWT | {"jwksConfigMap": {"name": "keys"}}}),
     "a name of fifty characters": md("a" * 50),
 }
 
@@ -123,6 +124,13 @@ def test_a_strict_client_learns_of_an_unknown_field_and_a_lax_one_is_warned(clus
     assert lax.status_code == httpx.codes.CREATED
     assert "unknown field" in lax.headers["warning"]
     assert "replica" not in lax.json()["spec"]
+
+
+def test_a_key_set_is_named_by_its_config_map_and_takes_no_key(cluster: Cluster) -> None:
+    answer = dry_run(cluster, md(access={"jwt": JWT | {"jwksConfigMap": {"name": "keys", "key": "mine"}}}))
+
+    assert answer.status_code == httpx.codes.BAD_REQUEST
+    assert 'unknown field "spec.access.jwt.jwksConfigMap.key"' in answer.json()["message"]
 
 
 def fields(schema: dict[str, Any], path: str) -> list[tuple[str, str]]:

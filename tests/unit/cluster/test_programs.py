@@ -1,5 +1,7 @@
 """An installed program is used where its version fits."""
 
+from pathlib import Path
+
 import pytest
 from loadline_cluster import golang, programs
 
@@ -16,6 +18,23 @@ def test_kubectls_distance_is_counted_in_minor_versions(version: str, distance: 
 def test_versions_compare_as_numbers_not_as_text() -> None:
     assert programs.at_least("v3.100.0", "v3.16.0")
     assert not programs.at_least("v3.9.9", "v3.16.0")
+
+
+@pytest.mark.parametrize(
+    ("script", "version"),
+    [
+        ("echo 'Client Version: v1.35.2'; echo 'Kustomize Version: v5.7.1'", "v1.35.2"),
+        ("echo version 3", None),
+        ("echo v1.35.2; exit 1", None),
+    ],
+    ids=["two versions", "none that is one", "a failure"],
+)
+def test_a_programs_version_is_the_first_that_it_prints(tmp_path: Path, script: str, version: str | None) -> None:
+    installed = tmp_path / "program"
+    installed.write_text(f"#!/bin/sh\n{script}\n")
+    installed.chmod(0o755)
+
+    assert programs.printed_version([str(installed)]) == version
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """Which programs do people and tests need, and where do they come from?"""
 
-import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,10 @@ class Program:
     name: str
     version: str
     build: Callable[[], Path]
-    fits: Callable[[Path], bool]
+    asked: Sequence[str]
+    """The arguments with which it prints its version."""
+    fits: Callable[[str], bool]
+    """Which versions serve as well."""
 
 
 def ensure() -> None:
@@ -41,6 +43,14 @@ def path(name: str) -> Path:
     return paths.programs() / name
 
 
+def printed_version(command: Sequence[str]) -> str | None:
+    """The first version that a program prints; none if it fails, as one that was made for another machine does."""
+    if not succeeds(command, deadline=20):
+        return None
+    found = re.search(r"v\d+\.\d+\.\d+", run(command, deadline=20))
+    return found.group() if found else None
+
+
 def minor_distance(version: str, wanted: str) -> int:
     """How many minor versions lie between two versions of one major version."""
     return abs(_numbers(version)[1] - _numbers(wanted)[1])
@@ -55,25 +65,17 @@ def _on_path(program: Program) -> Path | None:
     """An installed program that fits."""
     elsewhere = [part for part in os.environ.get("PATH", "").split(":") if Path(part) != paths.programs()]
     found = shutil.which(program.name, path=":".join(elsewhere))
-    return Path(found) if found and program.fits(Path(found)) else None
+    version = printed_version([found, *program.asked]) if found else None
+    return Path(found) if found and version and program.fits(version) else None
 
 
-def _kubectl_fits(program: Path) -> bool:
-    command = [program, "version", "--client", "-o", "json"]
-    if not succeeds(command, deadline=20):
-        return False
-    version = str(json.loads(run(command, deadline=20))["clientVersion"]["gitVersion"])
+def _a_minor_version_apart(version: str) -> bool:
+    # As far as kubectl and the API server may be apart by Kubernetes' own policy.
     return minor_distance(version, versions.KUBERNETES) <= 1
 
 
-def _prints_at_least(wanted: str, *arguments: str) -> Callable[[Path], bool]:
-    def fits(program: Path) -> bool:
-        if not succeeds([program, *arguments], deadline=20):
-            return False
-        found = re.search(r"v\d+\.\d+\.\d+", run([program, *arguments], deadline=20))
-        return found is not None and at_least(found.group(), wanted)
-
-    return fits
+def _from(oldest: str) -> Callable[[str], bool]:
+    return lambda version: at_least(version, oldest)
 
 
 def _numbers(version: str) -> tuple[int, int, int]:
@@ -90,36 +92,42 @@ PROGRAMS = (
         name="kubectl",
         version=versions.KUBERNETES,
         build=lambda: node_image.KUBERNETES.build() / "kubectl",
-        fits=_kubectl_fits,
+        asked=("version", "--client"),
+        fits=_a_minor_version_apart,
     ),
     Program(
         name="kind",
         version=versions.KIND,
         build=_built("sigs.k8s.io/kind", versions.KIND),
-        fits=_prints_at_least("v0.30.0", "version"),
+        asked=("version",),
+        fits=_from("v0.30.0"),
     ),
     Program(
         name="helm",
         version=versions.HELM,
         build=_built("helm.sh/helm/v3/cmd/helm", versions.HELM),
-        fits=_prints_at_least("v3.16.0", "version"),
+        asked=("version",),
+        fits=_from("v3.16.0"),
     ),
     Program(
         name="kubeconform",
         version=versions.KUBECONFORM,
         build=_built("github.com/yannh/kubeconform/cmd/kubeconform", versions.KUBECONFORM),
-        fits=_prints_at_least("v0.6.7", "-v"),
+        asked=("-v",),
+        fits=_from("v0.6.7"),
     ),
     Program(
         name="kwok",
         version=versions.KWOK,
         build=_built("sigs.k8s.io/kwok/cmd/kwok", versions.KWOK),
-        fits=_prints_at_least("v0.6.0", "--version"),
+        asked=("--version",),
+        fits=_from("v0.6.0"),
     ),
     Program(
         name="vegeta",
         version=versions.VEGETA,
         build=_built("github.com/tsenart/vegeta/v12", versions.VEGETA),
-        fits=_prints_at_least("v12.8.0", "-version"),
+        asked=("-version",),
+        fits=_from("v12.8.0"),
     ),
 )
