@@ -3,9 +3,11 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import NoReturn
 
 from loadline_serving import logs, termination
 from loadline_serving.errors import StartupFault
@@ -26,6 +28,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartupFault as fault:
         termination.report(fault)
         return 1
+
+
+def run() -> NoReturn:
+    """Be the process: run one command and end on the spot."""
+    try:
+        code = main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of native libraries (the object store's client) may still run, and abort an interpreter taken down.
+    os._exit(code)
 
 
 def _parse(arguments: Sequence[str]) -> str:
