@@ -83,49 +83,49 @@ CASES = (
         name="no-model",
         spec=lambda bad: _uri(f"models:/{bad.missing}/1"),
         reason="ModelNotFound",
-        says=lambda bad: (bad.missing, "register"),
+        says=lambda bad: (bad.missing, "register it, or correct spec.model.uri"),
     ),
     Case(
         name="no-version",
         spec=lambda bad: _uri(f"models:/{bad.good.name}/99"),
         reason="VersionNotFound",
-        says=lambda bad: (bad.good.name, "99"),
+        says=lambda bad: (bad.good.name, "99", "register it, or correct spec.model.uri"),
     ),
     Case(
         name="no-alias",
         spec=lambda bad: _uri(f"models:/{bad.good.name}@nobody"),
         reason="AliasNotFound",
-        says=lambda bad: (bad.good.name, "nobody"),
+        says=lambda bad: (bad.good.name, "nobody", "set the alias on a version"),
     ),
     Case(
         name="not-onnx",
         spec=lambda bad: _uri(bad.not_onnx),
         reason="NotOnnx",
-        says=lambda _: ("ONNX",),
+        says=lambda _: ("not an ONNX model", "Register the model as ONNX"),
     ),
     Case(
         name="truncated",
         spec=lambda bad: _uri(bad.truncated),
         reason="NotOnnx",
-        says=lambda _: ("ONNX",),
+        says=lambda _: ("cut short", "Register the model as ONNX"),
     ),
     Case(
         name="unknown-operator",
         spec=lambda bad: _uri(bad.unknown_operator),
         reason="UnsupportedOperator",
-        says=lambda _: ("Divine",),
+        says=lambda _: ("Divine", "Export the model with operators"),
     ),
     Case(
         name="other-digest",
         spec=lambda bad: {"model": {"uri": bad.plain_file, "sha256": "0" * 64}},
         reason="DigestMismatch",
-        says=lambda _: ("0" * 8, hashlib.sha256(ONNX).hexdigest()[:8]),
+        says=lambda _: ("0" * 8, hashlib.sha256(ONNX).hexdigest()[:8], "correct spec.model.sha256"),
     ),
     Case(
         name="too-much-memory",
         spec=lambda _: {"pod": {"resources": HUGE}},
         reason="Unschedulable",
-        says=lambda _: ("memory",),
+        says=lambda _: ("memory", "Lower spec.pod.resources.requests"),
     ),
 )
 BY_NAME = {case.name: case for case in CASES}
@@ -212,7 +212,9 @@ def test_a_plain_file_is_served_by_its_digest(at: Callable[[str], Served], bad: 
 
 def test_an_object_that_never_had_a_model_says_why(at: Callable[[str], Served], bad: Bad) -> None:
     served = at("never").apply(f"models:/{bad.missing}/1")
-    assert bad.missing in served.wait_for_reason("ModelNotFound", within=30)["message"]
+    held = served.wait_for_reason("ModelNotFound", within=30)
+    assert f"No model {bad.missing!r}" in held["message"]
+    assert "register it, or correct spec.model.uri" in held["message"]
     served.wait_for("Serving", status="False", within=15)
 
 
@@ -221,7 +223,8 @@ def test_an_alias_that_is_removed_leaves_the_last_good_revision(at: Callable[[st
     served = at("alias-removed").apply(model.by_alias).wait_until_ready().wait_until_it_answers()
     mlflow.delete_alias(model.name, model.alias)
     held = served.wait_for_reason("AliasNotFound", within=30)
-    assert model.alias in held["message"]
+    assert f"no alias {model.alias!r}" in held["message"]
+    assert "set the alias on a version" in held["message"]
     assert ask(served.url, ROWS) == [model.answer(0)]
 
 
@@ -237,7 +240,8 @@ def test_files_that_were_changed_in_the_store_are_not_run(
         right = bytes(obstore.get(store, place).bytes())
         obstore.put(store, place, right[:-1] + b"!")
         served.edit(replicas=2)
-        served.wait_for_reason("DigestMismatch", within=60)
+        held = served.wait_for_reason("DigestMismatch", within=60)
+        assert "Remove the damaged copy from the object store" in held["message"]
         assert ask(served.url, ROWS) == [model.answer(0)]
         obstore.put(store, place, right)
     served.wait_until_ready()
@@ -251,14 +255,16 @@ def test_an_unknown_field_is_refused_by_name(cluster: Cluster, module_namespace:
 def test_a_name_too_long_for_its_children_is_refused(
     cluster: Cluster, module_namespace: str, model: Registered
 ) -> None:
-    assert "50" in cluster.refusal(manifests.model_deployment("n" * 51, module_namespace, model.version(0)))
+    manifest = manifests.model_deployment("n" * 51, module_namespace, model.version(0))
+    assert "metadata.name: at most 50 characters" in cluster.refusal(manifest)
 
 
 def test_of_two_that_want_one_hostname_the_older_has_it(at: Callable[[str], Served], model: Registered) -> None:
     older = at("older").apply(model.version(0), routing={"hostname": HOSTNAME}).wait_until_ready()
     younger = at("younger").apply(model.version(1), routing={"hostname": HOSTNAME})
     held = younger.wait_for("HostnameConflict", reason="HostnameTaken", within=60)
-    assert "older" in held["message"]
+    assert f"{older.namespace}/older" in held["message"]
+    assert "choose another spec.routing.hostname" in held["message"]
     younger.wait_for("Serving", within=60)
     by_hostname = f"{older.gateway_url}/v2/models/older/infer"
     assert ask(by_hostname, ROWS, headers={"host": HOSTNAME}) == [model.answer(0)]
