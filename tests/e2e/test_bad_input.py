@@ -24,6 +24,10 @@ from support.waiting import wait_for
 
 ONNX = onnx_models.linear(1.0)
 HUGE = {"requests": {"cpu": "50m", "memory": "900Gi"}, "limits": {"memory": "900Gi"}}
+PICKLED = {
+    "MLmodel": b"flavors:\n  sklearn:\n    pickled_model: model.pkl\n    sklearn_version: 1.7.0\n",
+    "model.pkl": b"\x80\x04N.",
+}
 PLAIN_FILE = "plain/test.onnx"
 HOSTNAME = "wanted.example.test"
 
@@ -49,29 +53,32 @@ class Bad:
     not_onnx: str
     truncated: str
     unknown_operator: str
+    pickled: str
     plain_file: str
 
     @classmethod
     def registered(cls, mlflow: Mlflow, good: Registered, plain_file: str) -> "Bad":
         """Register what can be registered."""
-        files = {
+        files: Mapping[str, Mapping[str, bytes] | bytes] = {
             "not-onnx": b"PK\x03\x04 this is an archive",
             "truncated": ONNX[: len(ONNX) // 2],
             "unknown-operator": onnx_models.with_unknown_operator(),
+            "pickled": PICKLED,
         }
-        uris = {kind: _registered(mlflow, f"{good.name}-{kind}", content) for kind, content in files.items()}
+        uris = {kind: _registered(mlflow, f"{good.name}-{kind}", held) for kind, held in files.items()}
         return cls(
             good=good,
             missing=f"{good.name}-missing",
             not_onnx=uris["not-onnx"],
             truncated=uris["truncated"],
             unknown_operator=uris["unknown-operator"],
+            pickled=uris["pickled"],
             plain_file=plain_file,
         )
 
 
-def _registered(mlflow: Mlflow, name: str, content: bytes) -> str:
-    return f"models:/{name}/{mlflow.register(name, content)}"
+def _registered(mlflow: Mlflow, name: str, files: Mapping[str, bytes] | bytes) -> str:
+    return f"models:/{name}/{mlflow.register(name, files)}"
 
 
 def _uri(uri: str) -> Mapping[str, Any]:
@@ -114,6 +121,12 @@ CASES = (
         spec=lambda bad: _uri(bad.unknown_operator),
         reason="UnsupportedOperator",
         says=lambda _: ("Divine", "Export the model with operators"),
+    ),
+    Case(
+        name="pickled",
+        spec=lambda bad: _uri(bad.pickled),
+        reason="NotServable",
+        says=lambda _: ("its flavors: sklearn", "log it with mlflow.onnx.log_model"),
     ),
     Case(
         name="other-digest",
@@ -172,15 +185,26 @@ def plain_file(cluster: Cluster) -> str:
     return f"s3://{names.BUCKET}/{PLAIN_FILE}"
 
 
+@pytest.fixture(scope="module")
+def overwritten(mlflow: Mlflow) -> Registered:
+    """Given a model whose first version gets other files when an object serves it."""
+    return register_pair(mlflow, "overwritten")
+
+
 @pytest.fixture(scope="module", autouse=True)
-def spoiled(neighbour: Served, at: Callable[[str], Served], bad: Bad) -> Mapping[str, Served]:
+def spoiled(
+    neighbour: Served, at: Callable[[str], Served], bad: Bad, mlflow: Mlflow, overwritten: Registered
+) -> Mapping[str, Served]:
     """Given, beside the neighbour, an object for each case that was Ready and is now spoiled."""
     assert neighbour.condition("Ready")
     objects = {case.name: at(case.name).apply(bad.good.version(0)) for case in CASES}
-    for served in objects.values():
+    pinned = at("overwritten").apply(overwritten.version(0))
+    for served in (*objects.values(), pinned):
         served.wait_until_ready()
     for case in CASES:
         objects[case.name].edit(**case.spec(bad))
+    # A version's files are listed once a minute: the minute passes while the other tests of this file run.
+    mlflow.upload(mlflow.source(overwritten.name, overwritten.versions[0]), "model.onnx", b"other bytes")
     return objects
 
 
@@ -300,3 +324,14 @@ def test_an_object_deleted_while_it_is_rolled_out_leaves_nothing(
             within=90,
             context=lambda: json.dumps(cluster.list("Pod", served.namespace)),
         )
+
+
+def test_files_that_were_changed_under_a_version_are_named_and_the_pinned_ones_stay(
+    at: Callable[[str], Served], overwritten: Registered
+) -> None:
+    served = at("overwritten")
+    held = served.wait_for("DigestChanged", reason="DigestChanged", within=90)
+    assert served.now()["status"]["model"]["digest"][:19] in held["message"]
+    assert "Register the new files as a new version" in held["message"]
+    served.wait_for("Ready", within=15)
+    assert ask(served.url, ROWS) == [overwritten.answer(0)]
