@@ -24,6 +24,10 @@ from support.waiting import wait_for
 
 ONNX = onnx_models.linear(1.0)
 HUGE = {"requests": {"cpu": "50m", "memory": "900Gi"}, "limits": {"memory": "900Gi"}}
+PICKLED = {
+    "MLmodel": b"flavors:\n  sklearn:\n    pickled_model: model.pkl\n    sklearn_version: 1.7.0\n",
+    "model.pkl": b"\x80\x04N.",
+}
 PLAIN_FILE = "plain/test.onnx"
 HOSTNAME = "wanted.example.test"
 
@@ -49,29 +53,32 @@ class Bad:
     not_onnx: str
     truncated: str
     unknown_operator: str
+    pickled: str
     plain_file: str
 
     @classmethod
     def registered(cls, mlflow: Mlflow, good: Registered, plain_file: str) -> "Bad":
         """Register what can be registered."""
-        files = {
+        files: Mapping[str, Mapping[str, bytes] | bytes] = {
             "not-onnx": b"PK\x03\x04 this is an archive",
             "truncated": ONNX[: len(ONNX) // 2],
             "unknown-operator": onnx_models.with_unknown_operator(),
+            "pickled": PICKLED,
         }
-        uris = {kind: _registered(mlflow, f"{good.name}-{kind}", content) for kind, content in files.items()}
+        uris = {kind: _registered(mlflow, f"{good.name}-{kind}", held) for kind, held in files.items()}
         return cls(
             good=good,
             missing=f"{good.name}-missing",
             not_onnx=uris["not-onnx"],
             truncated=uris["truncated"],
             unknown_operator=uris["unknown-operator"],
+            pickled=uris["pickled"],
             plain_file=plain_file,
         )
 
 
-def _registered(mlflow: Mlflow, name: str, content: bytes) -> str:
-    return f"models:/{name}/{mlflow.register(name, content)}"
+def _registered(mlflow: Mlflow, name: str, files: Mapping[str, bytes] | bytes) -> str:
+    return f"models:/{name}/{mlflow.register(name, files)}"
 
 
 def _uri(uri: str) -> Mapping[str, Any]:
@@ -83,49 +90,55 @@ CASES = (
         name="no-model",
         spec=lambda bad: _uri(f"models:/{bad.missing}/1"),
         reason="ModelNotFound",
-        says=lambda bad: (bad.missing, "register"),
+        says=lambda bad: (bad.missing, "register it, or correct spec.model.uri"),
     ),
     Case(
         name="no-version",
         spec=lambda bad: _uri(f"models:/{bad.good.name}/99"),
         reason="VersionNotFound",
-        says=lambda bad: (bad.good.name, "99"),
+        says=lambda bad: (bad.good.name, "99", "register it, or correct spec.model.uri"),
     ),
     Case(
         name="no-alias",
         spec=lambda bad: _uri(f"models:/{bad.good.name}@nobody"),
         reason="AliasNotFound",
-        says=lambda bad: (bad.good.name, "nobody"),
+        says=lambda bad: (bad.good.name, "nobody", "set the alias on a version"),
     ),
     Case(
         name="not-onnx",
         spec=lambda bad: _uri(bad.not_onnx),
         reason="NotOnnx",
-        says=lambda _: ("ONNX",),
+        says=lambda _: ("not an ONNX model", "Register the model as ONNX"),
     ),
     Case(
         name="truncated",
         spec=lambda bad: _uri(bad.truncated),
         reason="NotOnnx",
-        says=lambda _: ("ONNX",),
+        says=lambda _: ("cut short", "Register the model as ONNX"),
     ),
     Case(
         name="unknown-operator",
         spec=lambda bad: _uri(bad.unknown_operator),
         reason="UnsupportedOperator",
-        says=lambda _: ("Divine",),
+        says=lambda _: ("Divine", "Export the model with operators"),
+    ),
+    Case(
+        name="pickled",
+        spec=lambda bad: _uri(bad.pickled),
+        reason="NotServable",
+        says=lambda _: ("its flavors: sklearn", "log it with mlflow.onnx.log_model"),
     ),
     Case(
         name="other-digest",
         spec=lambda bad: {"model": {"uri": bad.plain_file, "sha256": "0" * 64}},
         reason="DigestMismatch",
-        says=lambda _: ("0" * 8, hashlib.sha256(ONNX).hexdigest()[:8]),
+        says=lambda _: ("0" * 8, hashlib.sha256(ONNX).hexdigest()[:8], "correct spec.model.sha256"),
     ),
     Case(
         name="too-much-memory",
         spec=lambda _: {"pod": {"resources": HUGE}},
         reason="Unschedulable",
-        says=lambda _: ("memory",),
+        says=lambda _: ("memory", "Lower spec.pod.resources.requests"),
     ),
 )
 BY_NAME = {case.name: case for case in CASES}
@@ -172,15 +185,26 @@ def plain_file(cluster: Cluster) -> str:
     return f"s3://{names.BUCKET}/{PLAIN_FILE}"
 
 
+@pytest.fixture(scope="module")
+def overwritten(mlflow: Mlflow) -> Registered:
+    """Given a model whose first version gets other files when an object serves it."""
+    return register_pair(mlflow, "overwritten")
+
+
 @pytest.fixture(scope="module", autouse=True)
-def spoiled(neighbour: Served, at: Callable[[str], Served], bad: Bad) -> Mapping[str, Served]:
+def spoiled(
+    neighbour: Served, at: Callable[[str], Served], bad: Bad, mlflow: Mlflow, overwritten: Registered
+) -> Mapping[str, Served]:
     """Given, beside the neighbour, an object for each case that was Ready and is now spoiled."""
     assert neighbour.condition("Ready")
     objects = {case.name: at(case.name).apply(bad.good.version(0)) for case in CASES}
-    for served in objects.values():
+    pinned = at("overwritten").apply(overwritten.version(0))
+    for served in (*objects.values(), pinned):
         served.wait_until_ready()
     for case in CASES:
         objects[case.name].edit(**case.spec(bad))
+    # A version's files are listed once a minute: the minute passes while the other tests of this file run.
+    mlflow.upload(mlflow.source(overwritten.name, overwritten.versions[0]), "model.onnx", b"other bytes")
     return objects
 
 
@@ -212,7 +236,9 @@ def test_a_plain_file_is_served_by_its_digest(at: Callable[[str], Served], bad: 
 
 def test_an_object_that_never_had_a_model_says_why(at: Callable[[str], Served], bad: Bad) -> None:
     served = at("never").apply(f"models:/{bad.missing}/1")
-    assert bad.missing in served.wait_for_reason("ModelNotFound", within=30)["message"]
+    held = served.wait_for_reason("ModelNotFound", within=30)
+    assert f"No model {bad.missing!r}" in held["message"]
+    assert "register it, or correct spec.model.uri" in held["message"]
     served.wait_for("Serving", status="False", within=15)
 
 
@@ -221,7 +247,8 @@ def test_an_alias_that_is_removed_leaves_the_last_good_revision(at: Callable[[st
     served = at("alias-removed").apply(model.by_alias).wait_until_ready().wait_until_it_answers()
     mlflow.delete_alias(model.name, model.alias)
     held = served.wait_for_reason("AliasNotFound", within=30)
-    assert model.alias in held["message"]
+    assert f"no alias {model.alias!r}" in held["message"]
+    assert "set the alias on a version" in held["message"]
     assert ask(served.url, ROWS) == [model.answer(0)]
 
 
@@ -237,7 +264,8 @@ def test_files_that_were_changed_in_the_store_are_not_run(
         right = bytes(obstore.get(store, place).bytes())
         obstore.put(store, place, right[:-1] + b"!")
         served.edit(replicas=2)
-        served.wait_for_reason("DigestMismatch", within=60)
+        held = served.wait_for_reason("DigestMismatch", within=60)
+        assert "Remove the damaged copy from the object store" in held["message"]
         assert ask(served.url, ROWS) == [model.answer(0)]
         obstore.put(store, place, right)
     served.wait_until_ready()
@@ -251,14 +279,16 @@ def test_an_unknown_field_is_refused_by_name(cluster: Cluster, module_namespace:
 def test_a_name_too_long_for_its_children_is_refused(
     cluster: Cluster, module_namespace: str, model: Registered
 ) -> None:
-    assert "50" in cluster.refusal(manifests.model_deployment("n" * 51, module_namespace, model.version(0)))
+    manifest = manifests.model_deployment("n" * 51, module_namespace, model.version(0))
+    assert "metadata.name: at most 50 characters" in cluster.refusal(manifest)
 
 
 def test_of_two_that_want_one_hostname_the_older_has_it(at: Callable[[str], Served], model: Registered) -> None:
     older = at("older").apply(model.version(0), routing={"hostname": HOSTNAME}).wait_until_ready()
     younger = at("younger").apply(model.version(1), routing={"hostname": HOSTNAME})
     held = younger.wait_for("HostnameConflict", reason="HostnameTaken", within=60)
-    assert "older" in held["message"]
+    assert f"{older.namespace}/older" in held["message"]
+    assert "choose another spec.routing.hostname" in held["message"]
     younger.wait_for("Serving", within=60)
     by_hostname = f"{older.gateway_url}/v2/models/older/infer"
     assert ask(by_hostname, ROWS, headers={"host": HOSTNAME}) == [model.answer(0)]
@@ -294,3 +324,14 @@ def test_an_object_deleted_while_it_is_rolled_out_leaves_nothing(
             within=90,
             context=lambda: json.dumps(cluster.list("Pod", served.namespace)),
         )
+
+
+def test_files_that_were_changed_under_a_version_are_named_and_the_pinned_ones_stay(
+    at: Callable[[str], Served], overwritten: Registered
+) -> None:
+    served = at("overwritten")
+    held = served.wait_for("DigestChanged", reason="DigestChanged", within=90)
+    assert served.now()["status"]["model"]["digest"][:19] in held["message"]
+    assert "Register the new files as a new version" in held["message"]
+    served.wait_for("Ready", within=15)
+    assert ask(served.url, ROWS) == [overwritten.answer(0)]

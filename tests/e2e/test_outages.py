@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from support import names
+from support import names, nodes
 from support.cluster import Cluster, Manifest, condition
 from support.inference import answers_now
 from support.mlflow_registry import Mlflow
@@ -69,15 +69,31 @@ def registry_down(served: Served, cluster: Cluster, mlflow: Mlflow) -> Iterator[
     served.wait_for("ModelResolved", reason="Resolved", within=60)
 
 
+def successor(served: Served, pod: Manifest) -> Manifest:
+    """Delete a pod, wait until all are Ready without it, and return the one that took its place."""
+    before = {other["metadata"]["name"] for other in served.pods()}
+    served.cluster.delete("Pod", pod["metadata"]["name"], served.namespace)
+    served.cluster.wait_until_gone("Pod", pod["metadata"]["name"], served.namespace, within=90)
+    served.wait_for("Ready", within=60)
+    (new,) = (other for other in served.pods() if other["metadata"]["name"] not in before)
+    return new
+
+
 @pytest.mark.usefixtures("registry_down")
-def test_pods_start_while_the_registry_and_its_database_are_down(
+def test_pods_that_are_deleted_moved_or_added_start_while_the_registry_and_its_database_are_down(
     served: Served, cluster: Cluster, timeline: Timeline
 ) -> None:
-    with timeline.phase("every pod is deleted and starts again"):
-        for pod in served.pods():
-            cluster.delete("Pod", pod["metadata"]["name"], served.namespace)
-            cluster.wait_until_gone("Pod", pod["metadata"]["name"], served.namespace, within=90)
-            served.wait_for("Ready", within=60)
+    deleted, moved = served.pods()
+    with timeline.phase("a pod is deleted and starts again"):
+        successor(served, deleted)
+    with timeline.phase("a pod is moved to another node"):
+        left = moved["spec"]["nodeName"]
+        nodes.cordon(cluster, left)
+        assert successor(served, moved)["spec"]["nodeName"] != left
+        nodes.uncordon(cluster, left)
+    with timeline.phase("a pod is added"):
+        served.edit(replicas=3)
+        served.wait_until_ready(within=60)
     assert answers_now(served.url, ROWS)
     served.wait_for("ModelResolved", reason="RegistryUnavailable", within=60)
 
@@ -115,9 +131,9 @@ def test_a_new_pod_waits_for_the_object_store_and_goes_on_with_it(
         scale(cluster, names.STORE, 0)
     try:
         with timeline.phase("a new pod waits, and the object says so"):
-            served.edit(replicas=3)
+            served.edit(replicas=served.now()["spec"]["replicas"] + 1)
             held = served.wait_for("ModelFilesUnavailable", reason="ModelFilesUnavailable", within=60)
-            assert "object store" in held["message"]
+            assert "They go on by themselves when the object store" in held["message"]
             stays(lambda: answers_now(served.url, ROWS), "running pods answer", for_seconds=3)
     finally:
         with timeline.phase("the object store comes back, and the pod goes on"):

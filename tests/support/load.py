@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 import subprocess
+import time
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,8 @@ from support.programs import program
 
 NANOSECONDS = 1e9
 OK = 200
+STEADY: Final = 0.97
+"""The least share of its rate that a stream sends which is called steady."""
 THERE: Final = "/var/tmp/load"
 """Where the load's files lie on the node."""
 # What differs between failures of one kind: the request's own address, and the ports of its connection.
@@ -152,6 +155,7 @@ class Load:
         self._folder = folder
         self._node = node
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._began = self._ended = 0.0
 
     def __enter__(self) -> Self:
         if nodes.on_node(self._node, "sh", "-c", f"mkdir -p {THERE}; ls {THERE}").find("vegeta") < 0:
@@ -159,6 +163,7 @@ class Load:
         gateway = f"http://{nodes.address(self._node)}:{names.GATEWAY_NODE_PORT}"
         for stream in self._streams:
             self._running[stream.name] = self._start(stream, gateway)
+        self._began = time.time()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -185,7 +190,7 @@ class Load:
 
     def stop(self) -> None:
         """End every stream; what is in flight is waited for."""
-        running, self._running = self._running, {}
+        running, self._running, self._ended = self._running, {}, time.time()
         early = [name for name, process in running.items() if process.poll() is not None]
         for name in running:
             nodes.on_node(self._node, "sh", "-c", f"kill -INT $(cat {_there(name, 'pid')})")
@@ -206,6 +211,11 @@ class Load:
             check=True,
         )
         return [_answer(row) for row in csv.reader(io.StringIO(done.stdout))]
+
+    def share_sent(self, stream: Stream, answers: Iterable[Answer]) -> float:
+        """The share of its rate that a stream sent, from when all were started until they were told to stop."""
+        sent = len(between(answers, self._began, self._ended))
+        return sent / (stream.per_second * (self._ended - self._began))
 
 
 def _there(name: str, what: str) -> str:

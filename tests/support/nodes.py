@@ -125,6 +125,11 @@ def drain(cluster: Cluster, node: str, *, within: float = 180) -> None:
     )
 
 
+def cordon(cluster: Cluster, node: str) -> None:
+    """Let no further pod be scheduled on a node."""
+    cluster.kubectl("cordon", node)
+
+
 def uncordon(cluster: Cluster, node: str) -> None:
     """Let pods be scheduled on a node again."""
     cluster.kubectl("uncordon", node)

@@ -130,6 +130,20 @@ def test_a_removed_alias_is_said_and_the_last_good_revision_keeps_serving() -> N
     )
 
 
+def test_bytes_that_changed_under_a_version_are_said_with_the_remedy_and_the_pinned_ones_stay() -> None:
+    subject, world = settled(parent(), resolved())
+    changed = replace(resolved(), changed_digest=f"sha256:{'f' * 64}")
+    planned = look(subject, replace(world, resolution=changed))
+    said = condition(planned, "DigestChanged")
+
+    assert (said.status, said.reason) == ("True", "DigestChanged")
+    assert "version 1 was sha256:000000000000 and is now sha256:ffffffffffff" in said.message
+    assert "Register the new files as a new version" in said.message
+    assert condition(planned, "Degraded").message == said.message
+    assert condition(planned, "Ready").status == "True"
+    assert planned.children == look(subject, world).children
+
+
 def test_the_only_pod_of_a_node_that_is_emptied_gets_company_first() -> None:
     subject, world = settled(parent(replicas=1), resolved())
     planned = look(subject, replace(world, cordoned_nodes=frozenset({"worker"})))
