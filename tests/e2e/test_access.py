@@ -1,10 +1,12 @@
 """Who may call a model: whoever shows a token that its object asks for, and only through the gateway."""
 
 import time
+from urllib.parse import urlsplit
 
+import grpc
 import httpx
 import pytest
-from support import names
+from support import grpc_client, names
 from support.cluster import Cluster, Manifest
 from support.inference import ask, json_request
 from support.model_deployments import Served
@@ -64,6 +66,19 @@ def test_a_caller_with_the_right_token_is_answered(guarded: Served, model: Regis
 )
 def test_a_caller_with_a_wrong_token_is_refused(guarded: Served, shown: dict[str, object], answer: int) -> None:
     assert status(guarded, token(**shown)) == answer
+
+
+def over_grpc(served: Served, shown: str = "") -> list[float]:
+    """The model's answer over gRPC, by its hostname."""
+    target, authority = urlsplit(served.gateway_url).netloc, served.now()["status"]["grpcAuthority"]
+    return grpc_client.ask(target, served.name, ROWS, authority=authority, token=shown)
+
+
+def test_a_caller_over_grpc_needs_the_token_too(guarded: Served, model: Registered) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        over_grpc(guarded)
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert over_grpc(guarded, token()) == [model.answer(0)]
 
 
 def policies(cluster: Cluster, namespace: str) -> list[Manifest]:

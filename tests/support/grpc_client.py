@@ -11,10 +11,13 @@ from support.onnx_models import INPUT
 Row = Sequence[float]
 
 
-def ask(target: str, model: str, rows: Sequence[Row], *, authority: str = "", addressed: str = "") -> list[float]:
+def ask(
+    target: str, model: str, rows: Sequence[Row], *, authority: str = "", addressed: str = "", token: str = ""
+) -> list[float]:
     """The model's answer to rows, addressed by an authority or by the metadata `loadline-model`."""
     options = [("grpc.default_authority", authority)] if authority else []
     metadata = [(names.MODEL_METADATA, addressed)] if addressed else []
+    metadata += [("authorization", f"Bearer {token}")] if token else []
     with grpc.insecure_channel(target, options=options) as channel:
         stub = GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
         answer = stub.ModelInfer(request(model, rows), metadata=metadata, timeout=10)
