@@ -67,8 +67,10 @@ def service_account(parent: ModelDeployment) -> Manifest:
     }
 
 
-def store_secret(parent: ModelDeployment, store: StoreSettings) -> Manifest:
-    """Hand the read-only credentials of the object store to the pods that fetch model files."""
+def store_secret(parent: ModelDeployment, store: StoreSettings) -> Manifest | None:
+    """Hand the read-only key of the object store to the pods that fetch model files; None where there is no key."""
+    if not store.keyed:
+        return None
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -193,7 +195,6 @@ def _pod_spec(parent: ModelDeployment, revision: str, template: RevisionTemplate
 
 
 def _fetch_container(parent: ModelDeployment, template: RevisionTemplate, store: StoreSettings) -> Manifest:
-    secret = names.store_secret(parent)
     return {
         "name": "fetch",
         "image": template.image,
@@ -206,14 +207,24 @@ def _fetch_container(parent: ModelDeployment, template: RevisionTemplate, store:
                 LOADLINE_STORE_ENDPOINT=store.endpoint,
                 LOADLINE_STORE_REGION=store.region,
             ),
-            _from_secret("AWS_ACCESS_KEY_ID", secret, "accessKeyId"),
-            _from_secret("AWS_SECRET_ACCESS_KEY", secret, "secretAccessKey"),
+            *_store_key(parent, store),
             *_outbound(template.pod),
         ],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
         "volumeMounts": _mounts(template.pod),
         "securityContext": dict(_RESTRICTED),
     }
+
+
+def _store_key(parent: ModelDeployment, store: StoreSettings) -> list[Manifest]:
+    # Not even empty: the store's client takes an empty key for a key, and never asks who the pod is.
+    if not store.keyed:
+        return []
+    secret = names.store_secret(parent)
+    return [
+        _from_secret("AWS_ACCESS_KEY_ID", secret, "accessKeyId"),
+        _from_secret("AWS_SECRET_ACCESS_KEY", secret, "secretAccessKey"),
+    ]
 
 
 def _serving_container(parent: ModelDeployment, revision: str, template: RevisionTemplate) -> Manifest:
