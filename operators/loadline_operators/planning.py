@@ -139,8 +139,10 @@ class StoreSettings:
     region: str
     reader_access_key_id: str
     reader_secret_access_key: str = field(repr=False)
-    namespace: str = ""
-    """Namespace of the store when it runs in the cluster; empty for one outside."""
+    own: bool = False
+    """Whether it is the chart's, beside the operator: pods then reach its pods alone."""
+    extra_egress: tuple[Manifest, ...] = ()
+    """Further NetworkPolicy egress rules for the pods that fetch from it."""
 
     @property
     def scheme(self) -> str:

@@ -9,7 +9,7 @@ from loadline_operators.planning import Observed
 from support.worlds import NOW, SETTINGS, parent, resolved
 
 
-def children(**store: str) -> dict[str, dict[str, Any]]:
+def children(**store: Any) -> dict[str, dict[str, Any]]:
     settings = replace(SETTINGS, store=replace(SETTINGS.store, **store))
     made = plan(parent(), Observed(resolution=resolved()), settings=settings, now=NOW).children
     return {child["kind"]: child for child in made}
