@@ -139,8 +139,20 @@ class StoreSettings:
     region: str
     reader_access_key_id: str
     reader_secret_access_key: str = field(repr=False)
-    namespace: str = ""
-    """Namespace of the store when it runs in the cluster; empty for one outside."""
+    own: bool = False
+    """Whether it is the chart's, beside the operator: pods then reach its pods alone."""
+    extra_egress: tuple[Manifest, ...] = ()
+    """Further NetworkPolicy egress rules for the pods that fetch from it."""
+
+    @property
+    def scheme(self) -> str:
+        """The kind of the store: s3, gs, az or file."""
+        return self.url.partition(":")[0]
+
+    @property
+    def keyed(self) -> bool:
+        """Whether pods show a key to the store, which is for S3 alone; without one they come as who they are."""
+        return self.scheme == "s3" and bool(self.reader_access_key_id)
 
 
 @dataclass(frozen=True, kw_only=True)

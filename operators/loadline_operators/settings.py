@@ -1,7 +1,7 @@
 """What is the operator told from outside?"""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from pydantic import Field, SecretStr, field_validator
@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     """Address of an S3 server; empty for the clouds' own."""
     store_region: str = "us-east-1"
     """Region of the object store."""
+    store_own: bool = False
+    """Whether the store is the chart's, in the operator's namespace: serving pods may then call its pods alone."""
     store_reader_access_key_id: str = ""
     """Key with which serving pods read model files."""
     store_reader_secret_access_key: SecretStr = SecretStr("")
@@ -74,6 +76,8 @@ class Settings(BaseSettings):
     ca_bundle: Path | None = None
     """File with further certificate authorities that `https://` models are trusted by."""
 
+    model_extra_egress: tuple[dict[str, Any], ...] = ()
+    """Further NetworkPolicy egress rules for serving pods, in JSON."""
     serving_image: str = "docker.io/loadline/serving:dev"
     """Image of the serving pods."""
     drain_grace_seconds: Annotated[float, Field(ge=0)] = 5.0
@@ -94,11 +98,3 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, value.replace(" ", "").split(","))) if isinstance(value, str) else value
-
-    @property
-    def store_namespace(self) -> str:
-        """Namespace of the object store when it runs in the cluster: the second word of its host; else empty."""
-        host = self.store_endpoint.partition("://")[2].partition("/")[0].partition(":")[0]
-        words = host.split(".")
-        in_cluster = len(words) == 2 or (len(words) > 2 and words[2] == "svc")
-        return words[1] if in_cluster and words[1] != "amazonaws" else ""

@@ -6,6 +6,8 @@ A store that cannot be reached is waited for; files that are not what the digest
 import asyncio
 import hashlib
 import logging
+import re
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -42,25 +44,50 @@ Result = TypeVar("Result")
 
 def open_store(settings: FetchSettings) -> ObjectStore:
     """The store that the settings name."""
+    options = _client_options(settings)
+    try:
+        if settings.store_url.startswith("file:"):
+            return from_url(settings.store_url)
+        return from_url(  # type: ignore[call-overload,no-any-return]
+            settings.store_url, config=_s3_config(settings), client_options=options, retry_config={"max_retries": 0}
+        )
+    except (BaseError, ValueError, OSError) as error:
+        raise StartupFault(Reason.BAD_SETTINGS, f"LOADLINE_STORE_URL {settings.store_url}: {error}") from error
+
+
+def _s3_config(settings: FetchSettings) -> dict[str, object]:
+    """Endpoint and region; the other clouds know no such keys and would refuse them."""
+    if not settings.store_url.startswith("s3:"):
+        return {}
     config: dict[str, object] = {}
     if settings.store_endpoint:
         config |= {"endpoint": settings.store_endpoint, "virtual_hosted_style_request": False}
     if settings.store_region:
         config["region"] = settings.store_region
-    local = settings.store_url.startswith("file:")
-    options = {
+    return config
+
+
+def _client_options(settings: FetchSettings) -> dict[str, object]:
+    options: dict[str, object] = {
         "allow_http": bool(settings.store_endpoint and settings.store_endpoint.startswith("http://")),
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
         "timeout": timedelta(seconds=CALL_SECONDS),
     }
+    if settings.ca_bundle:
+        options["root_certificate"] = _certificates(settings.ca_bundle)
+    return options
+
+
+def _certificates(bundle: Path) -> bytes:
+    """A bundle's bytes; a fault that names the bundle when it is none."""
     try:
-        if local:
-            return from_url(settings.store_url)
-        return from_url(  # type: ignore[call-overload,no-any-return]
-            settings.store_url, config=config, client_options=options, retry_config={"max_retries": 0}
-        )
-    except (BaseError, ValueError, OSError) as error:
-        raise StartupFault(Reason.BAD_SETTINGS, f"LOADLINE_STORE_URL {settings.store_url}: {error}") from error
+        # The store's client names neither the file nor the setting, so the file is read as certificates here first.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(bundle)
+        return bundle.read_bytes()
+    except OSError as error:
+        raise StartupFault(
+            Reason.BAD_SETTINGS, f"LOADLINE_CA_BUNDLE {bundle} holds no certificates in PEM: {error}"
+        ) from error
 
 
 async def fetch(store: ObjectStore, digest: str, folder: Path) -> ModelManifest:
@@ -184,5 +211,9 @@ def _write(path: Path, chunks: list[bytes]) -> None:
 
 
 def _briefly(error: Exception) -> str:
-    # The store's client appends a dump of its structures, which tells an operator nothing.
-    return " ".join(str(error).partition("Debug source")[0].split()).rstrip(": ")[:500]
+    # The store's client appends a dump of its structures. It tells an operator nothing, but for what is wrong with a
+    # certificate, which stands nowhere else.
+    said, _, structures = str(error).partition("Debug source")
+    text = " ".join(said.split()).rstrip(": ")[:500]
+    refused = re.search(r"InvalidCertificate\(\s*(\w+)", structures)
+    return f"{text} (certificate not accepted: {refused[1]})" if refused else text

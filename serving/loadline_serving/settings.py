@@ -64,6 +64,8 @@ class FetchSettings(CommonSettings):
     """The address of an S3 server other than the cloud's own."""
     store_region: str | None = None
     """The bucket's region."""
+    ca_bundle: Path | None = None
+    """A file of certificates, in PEM, that the store may show besides those which the image trusts."""
 
 
 class ServeSettings(CommonSettings):

@@ -3,9 +3,14 @@
 from typing import Any
 
 import pytest
+from loadline_contracts import labels
+from loadline_operators.main import plan_settings
+from loadline_operators.modeldeployment.children import network_policy
+from loadline_operators.settings import Settings
 from support import chart, names
 from support.chart import render
 from support.network_policy import Connection, Outside, Pod, evaluate
+from support.worlds import parent
 
 ENVOY_LABELS = {
     "gateway.envoyproxy.io/owning-gateway-name": names.GATEWAY,
@@ -113,6 +118,39 @@ def test_an_mlflow_with_a_database_elsewhere_reaches_it() -> None:
     policies = [m for m in rendered if m["kind"] == "NetworkPolicy"]
     mlflow = Pod.of(chart.find(rendered, "Deployment", names.MLFLOW))
     assert evaluate(policies, Connection(source=mlflow, destination=INTERNET, port=5432), namespaces=NAMESPACES)
+
+
+def _model_under_its_policy(settings: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> tuple[Pod, Any]:
+    """A model pod, and the policy that the operator makes for it as the chart tells it."""
+    operator = chart.find(render(settings=settings), "Deployment", names.OPERATOR)
+    for variable in operator["spec"]["template"]["spec"]["containers"][0]["env"]:
+        monkeypatch.setenv(variable["name"], variable.get("value", "from-elsewhere"))
+    subject = parent()
+    pod = Pod(
+        namespace=subject.metadata.namespace,
+        labels={"app.kubernetes.io/name": "loadline-serving", labels.MODEL_DEPLOYMENT: subject.metadata.name},
+    )
+    return pod, network_policy(subject, plan_settings(Settings()))
+
+
+def test_a_model_pod_and_the_charts_store_let_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    pod, policy = _model_under_its_policy((), monkeypatch)
+    for destination, answer in ((STORE, True), (MLFLOW, False), (OPERATOR, False), (INTERNET, False)):
+        way = Connection(source=pod, destination=destination, port=7070)
+        assert evaluate([*POLICIES, policy], way, namespaces=NAMESPACES) is answer
+
+
+def test_a_model_pod_gets_out_to_a_store_of_ones_own_and_where_a_value_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = (
+        "objectStore.external.url=s3://models",
+        "objectStore.external.endpoint=http://203.0.113.7:9000",
+        "objectStore.external.readerSecret=reader",
+        "networkPolicy.modelExtraEgress[0].ports[0].port=988",
+    )
+    pod, policy = _model_under_its_policy(settings, monkeypatch)
+    for port, answer in ((9000, True), (988, True), (7070, False), (443, False)):
+        way = Connection(source=pod, destination=INTERNET, port=port)
+        assert evaluate([policy], way, namespaces=NAMESPACES) is answer
 
 
 def test_policies_are_left_out_when_a_value_says_so() -> None:

@@ -51,4 +51,6 @@ def test_what_the_chart_writes_is_valid(values: str, monkeypatch: pytest.MonkeyP
     settings = Settings()
     assert settings.lease_name == "loadline-operator"
     assert settings.max_model_bytes == 20 << 30
+    assert settings.store_own is (values != "external")
+    assert settings.model_extra_egress == ()
     assert re.fullmatch(r"docker\.io/loadline/serving:.+", settings.serving_image)

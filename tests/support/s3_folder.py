@@ -1,6 +1,7 @@
 """A folder that speaks enough S3 to read from: an object store that can be away and come back on the same port."""
 
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
@@ -8,20 +9,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from typing_extensions import override
 
 
 @contextmanager
-def s3_over(folder: Path, port: int = 0) -> Iterator[str]:
-    """Serve `folder/<bucket>/<key>`; yields the endpoint."""
+def s3_over(folder: Path, port: int = 0, *, certificate: Path | None = None) -> Iterator[str]:
+    """Serve `folder/<bucket>/<key>`, over TLS with a certificate for localhost; yields the endpoint."""
     handler = type("Handler", (_Handler,), {"folder": folder})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    address = "https://localhost" if certificate else "http://127.0.0.1"
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"{address}:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
@@ -38,7 +44,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, *, with_body: bool) -> None:
-        path = self.folder / unquote(self.path.partition("?")[0]).lstrip("/")
+        # Whoever takes it for a proxy names the whole address.
+        path = self.folder / unquote(urlsplit(self.path).path).lstrip("/")
         if not path.is_file():
             self._send(404, b"", {})
             return

@@ -39,7 +39,7 @@ SETTINGS = PlanSettings(
         region="us-east-1",
         reader_access_key_id="reader",
         reader_secret_access_key="hidden",
-        namespace="loadline-system",
+        own=True,
     ),
 )
 

@@ -16,14 +16,13 @@ from loadline_contracts.modeldeployment import (
     RevisionTemplate,
 )
 
-from loadline_operators.modeldeployment import names
+from loadline_operators.modeldeployment import egress, names
 from loadline_operators.modeldeployment.rollout import Arm
 from loadline_operators.planning import Manifest, PlanSettings, StoreSettings
 
 HTTP_PORT: Final = 8080
 GRPC_PORT: Final = 8081
 METRICS_PORT: Final = 9090
-STORE_PORT: Final = 7070
 ENVOY_GATEWAY_API: Final = "gateway.envoyproxy.io/v1alpha1"
 GATEWAY_API: Final = "gateway.networking.k8s.io/v1"
 USER: Final = 65532
@@ -67,8 +66,10 @@ def service_account(parent: ModelDeployment) -> Manifest:
     }
 
 
-def store_secret(parent: ModelDeployment, store: StoreSettings) -> Manifest:
-    """Hand the read-only credentials of the object store to the pods that fetch model files."""
+def store_secret(parent: ModelDeployment, store: StoreSettings) -> Manifest | None:
+    """Hand the read-only key of the object store to the pods that fetch model files; None where there is no key."""
+    if not store.keyed:
+        return None
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -82,7 +83,7 @@ def store_secret(parent: ModelDeployment, store: StoreSettings) -> Manifest:
 
 
 def network_policy(parent: ModelDeployment, settings: PlanSettings) -> Manifest:
-    """Let the gateway's Envoys and the metrics readers in, and the pods out to DNS and the object store."""
+    """Let the gateway's Envoys and the metrics readers in, and the pods out to where they fetch model files."""
     gateway = settings.gateway
     envoys = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": gateway.envoy_namespace}},
@@ -112,34 +113,13 @@ def network_policy(parent: ModelDeployment, settings: PlanSettings) -> Manifest:
                 {"from": [envoys], "ports": [_tcp(HTTP_PORT), _tcp(GRPC_PORT)]},
                 {"from": [operator, prometheus], "ports": [_tcp(METRICS_PORT)]},
             ],
-            "egress": [_to_dns(), _to_store(settings.store)],
+            "egress": egress.rules(parent, settings),
         },
     }
 
 
 def _tcp(port: int) -> Manifest:
     return {"port": port, "protocol": "TCP"}
-
-
-def _to_dns() -> Manifest:
-    return {
-        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
-        "ports": [{"port": 53, "protocol": "UDP"}, _tcp(53)],
-    }
-
-
-def _to_store(store: StoreSettings) -> Manifest:
-    if not store.namespace:
-        return {"ports": [_tcp(443)]}
-    return {
-        "to": [
-            {
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": store.namespace}},
-                "podSelector": {"matchLabels": {"app.kubernetes.io/name": "loadline-store"}},
-            }
-        ],
-        "ports": [_tcp(STORE_PORT)],
-    }
 
 
 def deployment(
@@ -193,7 +173,6 @@ def _pod_spec(parent: ModelDeployment, revision: str, template: RevisionTemplate
 
 
 def _fetch_container(parent: ModelDeployment, template: RevisionTemplate, store: StoreSettings) -> Manifest:
-    secret = names.store_secret(parent)
     return {
         "name": "fetch",
         "image": template.image,
@@ -206,14 +185,24 @@ def _fetch_container(parent: ModelDeployment, template: RevisionTemplate, store:
                 LOADLINE_STORE_ENDPOINT=store.endpoint,
                 LOADLINE_STORE_REGION=store.region,
             ),
-            _from_secret("AWS_ACCESS_KEY_ID", secret, "accessKeyId"),
-            _from_secret("AWS_SECRET_ACCESS_KEY", secret, "secretAccessKey"),
+            *_store_key(parent, store),
             *_outbound(template.pod),
         ],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
         "volumeMounts": _mounts(template.pod),
         "securityContext": dict(_RESTRICTED),
     }
+
+
+def _store_key(parent: ModelDeployment, store: StoreSettings) -> list[Manifest]:
+    # Not even empty: the store's client takes an empty key for a key, and never asks who the pod is.
+    if not store.keyed:
+        return []
+    secret = names.store_secret(parent)
+    return [
+        _from_secret("AWS_ACCESS_KEY_ID", secret, "accessKeyId"),
+        _from_secret("AWS_SECRET_ACCESS_KEY", secret, "secretAccessKey"),
+    ]
 
 
 def _serving_container(parent: ModelDeployment, revision: str, template: RevisionTemplate) -> Manifest:

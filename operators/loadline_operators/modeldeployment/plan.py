@@ -207,10 +207,11 @@ def _foundation(
     if rollout.stable is None:
         return ()
     access = children.security_policy(parent, by_host=hostname_is_ours)
+    key = children.store_secret(parent, settings.store)
     revisions = [member.revision for member in _members(rollout)]
     return (
         children.service_account(parent),
-        children.store_secret(parent, settings.store),
+        *((key,) if key else ()),
         children.network_policy(parent, settings),
         children.traffic_policy(parent, by_host=hostname_is_ours),
         *((access,) if access else ()),

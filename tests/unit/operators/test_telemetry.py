@@ -92,25 +92,13 @@ def test_a_loop_that_runs_on_time_shows_no_lag() -> None:
     assert pulse.lag == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "namespace"),
-    [
-        ("http://loadline-store.loadline-system:7070", "loadline-system"),
-        ("http://loadline-store.loadline-system.svc.cluster.local:7070", "loadline-system"),
-        ("http://minio.example.com:9000", ""),
-        ("https://s3.amazonaws.com", ""),
-        ("", ""),
-    ],
-)
-def test_a_store_in_the_cluster_is_known_by_its_address(endpoint: str, namespace: str) -> None:
-    assert Settings(store_endpoint=endpoint).store_namespace == namespace
-
-
 def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOADLINE_WATCH_NAMESPACES", "a, b")
     monkeypatch.setenv("LOADLINE_STORE_READER_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("LOADLINE_MODEL_EXTRA_EGRESS", '[{"ports": [{"port": 988}]}]')
     settings = Settings()
     assert settings.watch_namespaces == ("a", "b")
+    assert settings.model_extra_egress == ({"ports": [{"port": 988}]},)
     assert "hush" not in repr(settings)
     monkeypatch.setenv("LOADLINE_WATCH_NAMESPACES", "")
     assert Settings().watch_namespaces == ()

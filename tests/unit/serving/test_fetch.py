@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import obstore
 import pytest
 from loadline_contracts.model_files import MANIFEST_NAME, ModelManifest, file_key, manifest_key
 from loadline_serving import fetch as fetching
 from loadline_serving.errors import Reason, StartupFault
 from loadline_serving.fetch import fetch, open_store
 from loadline_serving.settings import FetchSettings
+from obstore.exceptions import BaseError
+from support.certificates import Authority
 from support.model_folders import manifest_of, put_in_store
 from support.s3_folder import s3_over
 from typing_extensions import override
@@ -48,7 +51,7 @@ def at(url: str) -> FetchSettings:
     return FetchSettings(model_digest="sha256:" + "0" * 64, store_url=url)
 
 
-def at_s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> FetchSettings:
+def at_s3(endpoint: str, monkeypatch: pytest.MonkeyPatch, *, ca_bundle: Path | None = None) -> FetchSettings:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     return FetchSettings(
@@ -56,6 +59,7 @@ def at_s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> FetchSettings:
         store_url="s3://bucket",
         store_endpoint=endpoint,
         store_region="here",
+        ca_bundle=ca_bundle,
     )
 
 
@@ -176,3 +180,70 @@ def test_a_store_of_an_unknown_kind_is_a_bad_setting() -> None:
     with pytest.raises(StartupFault, match="LOADLINE_STORE_URL ftp://x") as caught:
         open_store(at("ftp://x"))
     assert caught.value.reason is Reason.BAD_SETTINGS
+
+
+async def test_a_store_of_the_companys_own_authority_is_trusted_by_its_bundle(
+    bucket: Path, pod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company = Authority(tmp_path)
+    manifest = put_in_store(bucket, FILES)
+    with s3_over(bucket.parent, certificate=company.for_localhost()) as endpoint:
+        settings = at_s3(endpoint, monkeypatch, ca_bundle=company.bundle)
+        async with asyncio.timeout(10):
+            await fetch(open_store(settings), manifest.digest, pod)
+    assert contents(pod) == FILES
+
+
+@pytest.mark.parametrize("trusted", ["nobody", "another"])
+async def test_a_store_of_an_unknown_authority_is_not_spoken_to(
+    bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: str
+) -> None:
+    key = manifest_key(put_in_store(bucket, FILES).digest)
+    bundle = None if trusted == "nobody" else Authority(tmp_path, name=trusted).bundle
+    with s3_over(bucket.parent, certificate=Authority(tmp_path).for_localhost()) as endpoint:
+        store = open_store(at_s3(endpoint, monkeypatch, ca_bundle=bundle))
+        with pytest.raises(BaseError) as caught:
+            await obstore.get_async(store, key)
+    assert fetching._briefly(caught.value).endswith("(certificate not accepted: UnknownIssuer)")
+
+
+async def test_whom_the_image_trusts_stays_trusted_beside_the_bundle(
+    bucket: Path, pod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public, company = Authority(tmp_path, name="public"), Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(public.bundle))
+    manifest = put_in_store(bucket, FILES)
+    with s3_over(bucket.parent, certificate=public.for_localhost()) as endpoint:
+        settings = at_s3(endpoint, monkeypatch, ca_bundle=company.bundle)
+        async with asyncio.timeout(10):
+            await fetch(open_store(settings), manifest.digest, pod)
+    assert contents(pod) == FILES
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"], ids=["missing", "empty", "something else"])
+def test_a_bundle_without_certificates_is_a_bad_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    if content is not None:
+        bundle.write_text(content)
+    with pytest.raises(StartupFault, match=r"LOADLINE_CA_BUNDLE .*ca\.pem") as caught:
+        open_store(at_s3("https://store.example.com", monkeypatch, ca_bundle=bundle))
+    assert caught.value.reason is Reason.BAD_SETTINGS
+
+
+async def test_a_store_behind_a_proxy_is_reached_through_it(
+    bucket: Path, pod: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = put_in_store(bucket, FILES)
+    with s3_over(bucket.parent) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        settings = at_s3("http://store.invalid:9000", monkeypatch)
+        async with asyncio.timeout(10):
+            await fetch(open_store(settings), manifest.digest, pod)
+    assert contents(pod) == FILES
+
+
+def test_a_google_bucket_opens_though_the_operator_always_names_a_region() -> None:
+    settings = FetchSettings(model_digest="sha256:" + "0" * 64, store_url="gs://bucket", store_region="us-east-1")
+    assert open_store(settings) is not None
