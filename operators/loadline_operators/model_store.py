@@ -34,7 +34,8 @@ class StoreOptions:
     """Where the chart's object store is. Its credentials are the usual ones of its kind, from the environment."""
 
     url: str
-    """`s3://bucket`, `gs://bucket`, `az://container` or `file:///folder`; a path may follow."""
+    """`s3://bucket`, `gs://bucket`, `abfss://container@account.dfs.core.windows.net` or `file:///folder`; a path may
+    follow."""
     endpoint: str = ""
     region: str = "us-east-1"
 

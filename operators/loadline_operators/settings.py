@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     """The largest model that is copied to the object store."""
 
     store_url: str = "s3://loadline-models"
-    """Where model files lie: `s3://…`, `gs://…`, `az://…` or `file:///…`."""
+    """Where model files lie: `s3://…`, `gs://…`, `abfss://…` or `file:///…`."""
     store_endpoint: str = "http://loadline-store.loadline-system:7070"
     """Address of an S3 server; empty for the clouds' own."""
     store_region: str = "us-east-1"

@@ -59,7 +59,7 @@ class FetchSettings(CommonSettings):
     model_digest: ModelDigest
     """The model to fetch."""
     store_url: str
-    """The bucket: `s3://…`, `gs://…`, `az://…`, or a folder as `file:///…`."""
+    """The bucket: `s3://…`, `gs://…`, `abfss://…`, or a folder as `file:///…`."""
     store_endpoint: str | None = None
     """The address of an S3 server other than the cloud's own."""
     store_region: str | None = None

@@ -9,6 +9,7 @@ from loadline_contracts.model_files import ModelFile, ModelManifest
 from loadline_operators.model_errors import SourceUnavailableError, StoreUnavailableError
 from loadline_operators.model_sources import ListedFile, said_by_store
 from loadline_operators.model_store import ModelStore, StoreOptions
+from obstore.store import AzureStore
 
 FIRST, SECOND = ("sha256:" + digit * 64 for digit in "12")
 PIECE = 1 << 20
@@ -110,3 +111,9 @@ async def test_a_store_that_nobody_reaches_says_so_in_the_same_words_each_time()
 )
 def test_what_a_store_says_is_shortened_to_what_stays_the_same(text: str, said: str) -> None:
     assert said_by_store(ValueError(text)) == said
+
+
+def test_a_container_of_azure_is_named_with_its_account() -> None:
+    opened = StoreOptions(url="abfss://models@account.dfs.core.windows.net/loadline").open()
+    assert isinstance(opened, AzureStore)
+    assert (opened.prefix, opened.config.get("account_name")) == ("loadline", "account")
