@@ -260,13 +260,14 @@ def step_message(view: View) -> str:
     """Say what the current step waits for, with its numbers."""
     rollout, needed = view.rollout, view.parent.spec.replicas
     target, stable = _name(rollout.target), _name(rollout.stable)
-    envoys = len(view.observed.envoys)
+    envoys, count = len(view.observed.envoys), _ready_pods(view, rollout.target)
     match rollout.step:
         case "Warming":
-            count = _ready_pods(view, rollout.target)
             return f"{count} of {needed} pods of revision {target} are ready; {stable} keeps all traffic until then"
         case "Entering":
             return f"revision {target} has a millionth until {envoys} Envoys show {needed} healthy pods of it"
+        case "Shifting" if count < needed:
+            return f"{count} of {needed} pods of revision {target} are ready; {stable} keeps its pods until all are"
         case "Shifting":
             return f"revision {target} takes over; {stable} is left when {envoys} Envoys have nothing running on it"
         case "Leaving":

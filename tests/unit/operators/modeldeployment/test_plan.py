@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from loadline_contracts.modeldeployment import TOTAL_WEIGHT, Condition
+from loadline_contracts.modeldeployment import TOTAL_WEIGHT, Condition, ModelDeployment
 from loadline_operators.modeldeployment.names import route_keys
 from loadline_operators.planning import AttachmentFact, DeploymentFact, Observed, Plan, PodFact, Resolution
 from support import worlds
@@ -106,6 +106,35 @@ def test_one_envoy_that_lags_behind_holds_the_shift() -> None:
 
     assert step(look(subject, lagging)) == "Entering"
     assert step(look(subject, agreed)) == "Shifting"
+
+
+def shifting(subject: ModelDeployment) -> tuple[ModelDeployment, Observed, str, str]:
+    """Return an object whose new revision has all but a millionth of the traffic, its world, and both revisions."""
+    subject, world = settled(subject, resolved())
+    world = replace(world, resolution=resolved(version="2"))
+    subject = with_status(subject, look(subject, world).status)
+    old, new = (revision.name for revision in subject.status.revisions)
+    world = replace(world, pods=(*world.pods, *pods(new, subject.spec.replicas)))
+    for weights in ({0: TOTAL_WEIGHT}, {0: TOTAL_WEIGHT - 1, 1: 1}):
+        world = replace(world, envoys=(envoy("a", route_keys(subject), weights),))
+        subject = with_status(subject, look(subject, world).status)
+    return subject, replace(world, envoys=(envoy("a", route_keys(subject), {0: 1, 1: TOTAL_WEIGHT - 1}),)), old, new
+
+
+def test_a_target_that_lost_a_pod_is_not_promoted_and_gives_the_traffic_back() -> None:
+    subject, world, old, new = shifting(parent(replicas=2))
+    short = look(subject, replace(world, pods=(*pods(old, 2), *pods(new, 1))))
+
+    assert step(look(subject, world)) is None
+    assert step(short) == "Leaving"
+
+
+def test_the_old_revision_keeps_its_pods_while_neither_has_those_that_are_needed() -> None:
+    subject, world, old, new = shifting(parent(replicas=2))
+    short = look(subject, replace(world, pods=(*pods(old, 1), *pods(new, 1))))
+
+    assert (step(short), replicas(short)) == ("Shifting", [2, 2])
+    assert "1 of 2 pods" in condition(short, "Progressing").message
 
 
 def test_a_lost_registry_leaves_a_ready_object_ready() -> None:
