@@ -272,10 +272,8 @@ def step_message(view: View) -> str:
             return f"revision {target} takes over; {stable} is left when {envoys} Envoys have nothing running on it"
         case "Leaving":
             return f"revision {target} gives its place back to {stable}"
-        case None if rollout.stable is None:
-            return "no revision yet"
         case None:
-            return f"revision {view.wanted or stable} is wanted"
+            return f"revision {view.wanted or stable} is wanted" if rollout.stable else "no revision yet"
 
 
 def _step_reason(view: View) -> Reason:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from loadline_contracts.modeldeployment import TOTAL_WEIGHT, Condition, ModelDeployment
 from loadline_operators.modeldeployment.names import route_keys
-from loadline_operators.planning import AttachmentFact, DeploymentFact, Observed, Plan, PodFact, Resolution
+from loadline_operators.planning import AttachmentFact, DeploymentFact, EnvoyFact, Observed, Plan, PodFact, Resolution
 from support import worlds
 from support.worlds import DATA, envoy, look, parent, pods, resolved, settled, with_status
 
@@ -22,6 +22,11 @@ def step(planned: Plan) -> str | None:
 
 def kinds(planned: Plan) -> list[str]:
     return [child["kind"] for child in planned.children]
+
+
+def relaxed_budgets(planned: Plan) -> list[bool]:
+    budgets = [child for child in planned.children if child["kind"] == "PodDisruptionBudget"]
+    return ["maxUnavailable" in budget["spec"] for budget in budgets]
 
 
 def replicas(planned: Plan) -> list[int]:
@@ -178,10 +183,36 @@ def test_a_drain_is_not_blocked_for_ever_when_no_company_gets_ready() -> None:
     world = replace(world, cordoned_nodes=frozenset({"worker"}))
     subject = with_status(subject, look(subject, world).status)
     late = look(subject, world, after=timedelta(minutes=5))
-    budget = next(child for child in late.children if child["kind"] == "PodDisruptionBudget")
 
-    assert budget["spec"]["maxUnavailable"] == 1
+    assert relaxed_budgets(late) == [True]
     assert condition(late, "Degraded").reason == "EvictionUnprotected"
+
+
+def test_the_only_pod_of_a_target_that_has_the_traffic_gets_company_too_and_blocks_no_drain_for_ever() -> None:
+    subject, world, old, new = shifting(parent(replicas=1))
+    silent = (EnvoyFact(pod="a", routes=None),)
+    cordoned = frozenset({"emptied"})
+    there = (*pods(old, 1), *pods(new, 1, node="emptied"))
+    world = replace(world, envoys=silent, pods=there, cordoned_nodes=cordoned)
+    soon = look(subject, world)
+    late = look(with_status(subject, soon.status), world, after=timedelta(minutes=5))
+
+    assert (replicas(soon), relaxed_budgets(soon)) == ([1, 2], [False, False])
+    assert (replicas(late), relaxed_budgets(late)) == ([1, 2], [False, True])
+
+
+def test_the_last_pod_of_a_revision_that_left_the_route_gets_no_company_and_blocks_no_drain_for_ever() -> None:
+    subject, world, old, new = shifting(parent(replicas=1))
+    subject = with_status(subject, look(subject, world).status)
+    silent = (EnvoyFact(pod="a", routes=None),)
+    there = (*pods(old, 1, node="emptied"), *pods(new, 1))
+    world = replace(world, envoys=silent, pods=there, cordoned_nodes=frozenset({"emptied"}))
+    soon = look(subject, world)
+    late = look(with_status(subject, soon.status), world, after=timedelta(minutes=5))
+
+    assert [revision.role for revision in late.status.revisions] == ["stable", "retiring"]
+    assert (replicas(late), relaxed_budgets(soon), relaxed_budgets(late)) == ([1, 1], [False, False], [False, True])
+    assert condition(late, "Degraded").reason != "EvictionUnprotected"
 
 
 def test_the_younger_of_two_objects_with_one_hostname_keeps_its_other_addresses() -> None:
