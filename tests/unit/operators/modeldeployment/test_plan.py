@@ -217,7 +217,7 @@ def test_the_last_pod_of_a_revision_that_left_the_route_gets_no_company_and_bloc
 
 def test_the_younger_of_two_objects_with_one_hostname_keeps_its_other_addresses() -> None:
     subject = parent(routing={"hostname": "digits.example.com"})
-    held = Observed(resolution=resolved(), hostname_holder="shop/elder")
+    held = Observed(resolution=resolved(), hostname_holder="shop/elder", envoys=(envoy("a", (), {}),))
     planned = look(subject, held)
 
     assert condition(planned, "HostnameConflict").status == "True"
@@ -262,11 +262,134 @@ def test_a_broken_new_revision_is_named_with_its_remedy_while_the_old_one_serves
     assert condition(planned, "Serving").status == "True"
 
 
-def test_a_route_that_the_gateway_refuses_is_quoted() -> None:
-    subject, world = settled(parent(), resolved())
-    refused = AttachmentFact(kind="HTTPRoute", name="digits", accepted=False, message="no such listener")
+WAITING_PODS = {
+    "one that fetches": (PodFact(name="p", revision="", node="n", fetching=True), "kubectl logs p -c fetch"),
+    "one that no node has yet": (PodFact(name="p", revision=""), "waits for a node"),
+    "one that runs": (PodFact(name="p", revision="", node="n"), "kubectl logs p say why"),
+}
 
-    assert "no such listener" in condition(look(subject, replace(world, attachments=(refused,))), "Routed").message
+
+@pytest.mark.parametrize(("pod", "words"), WAITING_PODS.values(), ids=WAITING_PODS.keys())
+def test_a_first_revision_that_never_gets_ready_is_named_with_what_its_pod_waits_for(pod: PodFact, words: str) -> None:
+    subject = parent()
+    started = look(subject, Observed(resolution=resolved()))
+    subject = with_status(subject, started.status)
+    waiting = replace(pod, revision=started.status.revisions[0].name)
+    world = Observed(resolution=resolved(), pods=(waiting,), envoys=(envoy("a", route_keys(subject), {0: 1}),))
+    soon = look(subject, world, after=timedelta(minutes=9))
+    late = look(subject, world, after=timedelta(minutes=10))
+
+    assert condition(soon, "Degraded").status == "False"
+    assert condition(late, "Degraded").reason == "ProgressDeadlineExceeded"
+    assert (condition(late, "Ready").status, condition(late, "Ready").reason) == ("False", "ProgressDeadlineExceeded")
+    assert words in condition(late, "Degraded").message
+
+
+def test_a_pod_that_restarts_after_days_is_given_the_time_of_a_start() -> None:
+    subject, world = settled(parent(replicas=2), resolved())
+    short = replace(world, pods=world.pods[:1])
+    at_once = look(subject, short, after=timedelta(days=2))
+    later = look(with_status(subject, at_once.status), short, after=timedelta(days=2, minutes=10))
+
+    assert condition(at_once, "Degraded").status == "False"
+    assert "1 of 2 pods" in condition(later, "Degraded").message
+
+
+def test_a_start_that_takes_long_because_the_object_store_is_away_names_the_store() -> None:
+    subject = parent()
+    started = look(subject, Observed(resolution=resolved()))
+    fetching = PodFact(
+        name="p", revision=started.status.revisions[0].name, node="n", fetching=True, age=timedelta(minutes=9)
+    )
+    world = Observed(resolution=resolved(), pods=(fetching,), files_problem="no answer in 5 s")
+    late = look(with_status(subject, started.status), world, after=timedelta(minutes=10))
+
+    assert condition(late, "Degraded").reason == "ModelFilesUnavailable"
+
+
+def refused(kind: str) -> AttachmentFact:
+    return AttachmentFact(kind=kind, name="digits", accepted=False, message="it was refused.")
+
+
+JWKS = {"jwt": {"issuer": "i", "audiences": ["a"], "jwksConfigMap": {"name": "issuer-keys", "key": "jwks"}}}
+BROKEN_GATEWAYS = {
+    "no Envoy": (Observed(resolution=resolved()), ("False", "GatewayUnreachable", "in namespace envoy-gateway-system")),
+    "a route that is refused": (
+        Observed(resolution=resolved(), attachments=(refused("HTTPRoute"),)),
+        ("False", "RouteRejected", "Let gateway loadline-system/loadline take routes of namespace shop"),
+    ),
+    "a route that is refused beside one that works": (
+        Observed(
+            resolution=resolved(),
+            attachments=(refused("HTTPRoute"), AttachmentFact(kind="GRPCRoute", name="digits", accepted=True)),
+        ),
+        ("True", "RouteRejected", "it was refused. Let"),
+    ),
+    "keys that are missing": (
+        Observed(resolution=resolved(), attachments=(refused("SecurityPolicy"),)),
+        ("False", "PolicyRejected", "Create ConfigMap issuer-keys in namespace shop"),
+    ),
+    "another policy for the routes": (
+        Observed(resolution=resolved(), attachments=(refused("BackendTrafficPolicy"),)),
+        ("False", "PolicyRejected", "remove any other BackendTrafficPolicy"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("gateway", "expected"), BROKEN_GATEWAYS.values(), ids=BROKEN_GATEWAYS.keys())
+def test_a_gateway_that_keeps_callers_out_is_named_with_the_remedy(
+    gateway: Observed, expected: tuple[str, str, str]
+) -> None:
+    subject, world = settled(parent(access=JWKS), resolved())
+    envoys = world.envoys if gateway.attachments else ()
+    planned = look(subject, replace(world, envoys=envoys, attachments=gateway.attachments))
+    serving, reason, remedy = expected
+
+    assert condition(planned, "Serving").status == serving
+    assert {condition(planned, kind).reason for kind in ("Degraded", "Routed", "Ready")} == {reason}
+    assert remedy in condition(planned, "Degraded").message
+
+
+@pytest.mark.parametrize(("silent", "serving"), [(("a", "b"), "Unknown"), (("b",), "True")], ids=["all", "one of two"])
+def test_envoys_that_do_not_answer_are_named_when_it_is_more_than_one_reading(
+    silent: tuple[str, ...], serving: str
+) -> None:
+    subject, world = settled(parent(), resolved())
+    envoys = [
+        EnvoyFact(pod=name, routes=None) if name in silent else envoy(name, route_keys(subject), {0: TOTAL_WEIGHT})
+        for name in ("a", "b")
+    ]
+    world = replace(world, envoys=tuple(envoys))
+    once = look(subject, world)
+    lasting = look(with_status(subject, once.status), world, after=timedelta(seconds=30))
+
+    assert (condition(once, "Serving").status, condition(once, "Degraded").status) == ("True", "False")
+    assert (condition(lasting, "Serving").status, condition(lasting, "Degraded").status) == (serving, "True")
+    assert "log in namespace envoy-gateway-system" in condition(lasting, "Degraded").message
+
+
+def test_envoys_that_answer_and_never_show_the_wanted_weights_point_to_their_controller() -> None:
+    subject, world = settled(parent(), resolved())
+    stale = replace(world, envoys=(envoy("a", route_keys(subject), {0: 1}),))
+    once = look(subject, stale, after=timedelta(days=2))
+    lasting = look(with_status(subject, once.status), stale, after=timedelta(days=2, minutes=10))
+
+    assert (once.requeue_after, condition(once, "Degraded").status) == (timedelta(milliseconds=500), "False")
+    assert condition(lasting, "Degraded").reason == "WaitingForGateway"
+    assert "controller in namespace envoy-gateway-system" in condition(lasting, "Degraded").message
+
+
+@pytest.mark.parametrize(
+    ("child", "remedy"),
+    [("Deployment digits-1", "the field of spec.pod that this names"), ("ServiceAccount digits", "quota or admission")],
+    ids=["one that the spec shapes", "another"],
+)
+def test_a_child_that_the_api_server_refuses_is_named_with_the_remedy(child: str, remedy: str) -> None:
+    subject, world = settled(parent(), resolved())
+    planned = look(subject, replace(world, refused={child: "must be less than 3."}))
+
+    assert f"{child} was refused: must be less than 3. Change" in condition(planned, "Degraded").message
+    assert remedy in condition(planned, "Degraded").message
 
 
 def test_an_edit_of_replicas_makes_no_new_revision() -> None:
