@@ -275,10 +275,11 @@ def _gateway_problem(view: View) -> GatewayProblem | None:
 def _gateway_overdue(view: View) -> GatewayProblem | None:
     """Return that Envoys answer, but do not come to show what the route says."""
     rollout = view.rollout
-    if rollout.stable is None:
+    entering = rollout.step == "Entering"
+    if rollout.stable is None or (view.acked and not entering):
         return None
     since = rollout.since or rollout.stable.since
-    if rollout.step != "Entering":
+    if not entering:
         since = max(since, _since(view, ConditionType.ROUTED, "False"))
     if not _is_late(view, since):
         return None

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from loadline_contracts.modeldeployment import TOTAL_WEIGHT, Condition, ModelDeployment
+from loadline_contracts.modeldeployment import TOTAL_WEIGHT, Condition, ModelDeployment, RolloutStatus
 from loadline_operators.modeldeployment.names import route_keys
 from loadline_operators.planning import AttachmentFact, DeploymentFact, EnvoyFact, Observed, Plan, PodFact, Resolution
 from support import worlds
-from support.worlds import DATA, envoy, look, parent, pods, resolved, settled, with_status
+from support.worlds import DATA, NOW, envoy, look, parent, pods, resolved, settled, with_status
 
 
 def condition(planned: Plan, kind: str) -> Condition:
@@ -295,6 +295,16 @@ def test_a_pod_that_restarts_after_days_is_given_the_time_of_a_start() -> None:
     assert "1 of 2 pods" in condition(later, "Degraded").message
 
 
+def test_a_first_revision_that_took_longer_than_a_start_may_is_healthy_once_it_serves() -> None:
+    subject = parent(replicas=1)
+    subject = with_status(subject, look(subject, Observed(resolution=resolved())).status)
+    shown = (envoy("a", route_keys(subject), {0: TOTAL_WEIGHT}),)
+    there = pods(subject.status.revisions[0].name, 1)
+    planned = look(subject, Observed(resolution=resolved(), pods=there, envoys=shown), after=timedelta(minutes=20))
+
+    assert (condition(planned, "Ready").status, condition(planned, "Degraded").status) == ("True", "False")
+
+
 def test_a_start_that_takes_long_because_the_object_store_is_away_names_the_store() -> None:
     subject = parent()
     started = look(subject, Observed(resolution=resolved()))
@@ -377,6 +387,17 @@ def test_envoys_that_answer_and_never_show_the_wanted_weights_point_to_their_con
     assert (once.requeue_after, condition(once, "Degraded").status) == (timedelta(milliseconds=500), "False")
     assert condition(lasting, "Degraded").reason == "WaitingForGateway"
     assert "controller in namespace envoy-gateway-system" in condition(lasting, "Degraded").message
+
+
+def test_envoys_that_never_see_the_target_healthy_are_named_with_what_is_waited_for() -> None:
+    subject, world, _, _ = shifting(parent())
+    shown = {0: TOTAL_WEIGHT - 1, 1: 1}
+    seen = replace(world, envoys=(envoy("a", route_keys(subject), shown, healthy=0),))
+    back = subject.status.model_copy(update={"rollout": RolloutStatus(step="Entering", since=NOW)})
+    late = look(with_status(subject, back), seen, after=timedelta(minutes=10))
+
+    assert condition(late, "Degraded").reason == "WaitingForGateway"
+    assert "has a millionth until 1 Envoys show" in condition(late, "Degraded").message
 
 
 @pytest.mark.parametrize(
