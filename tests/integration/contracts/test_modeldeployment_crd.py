@@ -39,6 +39,7 @@ ACCEPTED: dict[str, Manifest] = {
     "a number as a quantity": md(pod={"resources": {"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}}}),
     "a secret reference": md(pod={"env": [{"name": "T", "secretKeyRef": {"name": "s", "key": "k"}}]}),
     "an image by digest": md(pod={"image": DIGEST_IMAGE}),
+    "a time limit with a part that is zero": md(routing={"timeout": "0m30s"}),
     "tokens": md(access={"jwt": JWT | {"jwksUri": "https://i.example.com/keys"}}),
     "a name of fifty characters": md("a" * 50),
 }
@@ -58,6 +59,7 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "a name that no Service can bear": (md("7up"), "beginning with a letter"),
     "an image by tag": (md(pod={"image": "serving:latest"}), "spec.pod.image"),
     "a duration without unit": (md(routing={"timeout": "30"}), "spec.routing.timeout"),
+    "no time limit": (md(routing={"timeout": "0h0s"}), "longer than zero, which would mean no limit"),
     "two retries": (md(routing={"retries": 2}), "spec.routing.retries"),
     "a hostname with a wildcard": (md(routing={"hostname": "*.example.com"}), "spec.routing.hostname"),
     "a variable of the operator": (md(pod={"env": [{"name": "LOADLINE_X", "value": "1"}]}), "are set by the operator"),
