@@ -11,11 +11,20 @@ from typing import Final, Literal
 from loadline_contracts.conditions import ConditionType, Reason
 from loadline_contracts.modeldeployment import Condition, ModelDeployment, RevisionTemplate
 
-from loadline_operators.modeldeployment.diagnosis import Problem, diagnose
+from loadline_operators.modeldeployment.diagnosis import (
+    GatewayProblem,
+    Problem,
+    diagnose,
+    diagnose_gateway,
+    missing_pods,
+    refused_child,
+)
 from loadline_operators.modeldeployment.rollout import Member, Rollout
-from loadline_operators.planning import AttachmentFact, Observed, PlanSettings
+from loadline_operators.planning import Observed, PlanSettings, PodFact
 
 _FETCH_PATIENCE: Final = timedelta(seconds=5)
+_SILENCE_PATIENCE: Final = timedelta(seconds=30)
+"""How long Envoys may be silent before that is more than a reading that failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,22 +142,12 @@ def routed(view: View) -> Judgement:
     """Judge whether every Envoy shows the wanted weights."""
     if view.rollout.stable is None:
         return Judgement(status="Unknown", reason=Reason.NOT_READY, message="no revision to route to yet")
-    if refused := _refused_attachment(view.observed.attachments):
-        reason = Reason.ROUTE_REJECTED if refused.kind.endswith("Route") else Reason.POLICY_REJECTED
-        return no(reason, f"{refused.kind} {refused.name}: {refused.message}")
+    if problem := diagnose_gateway(view.parent, view.observed, view.settings):
+        return no(problem.reason, problem.message)
     envoys = view.observed.envoys
-    silent = [envoy.pod for envoy in envoys if envoy.routes is None]
-    if not envoys:
-        return no(Reason.GATEWAY_UNREACHABLE, "no Envoy of the gateway is running")
-    if silent:
-        return no(Reason.GATEWAY_UNREACHABLE, f"{len(silent)} of {len(envoys)} Envoys do not answer: {silent[0]}")
     if not view.acked:
         return no(Reason.WAITING_FOR_GATEWAY, f"not every one of {len(envoys)} Envoys shows the wanted weights yet")
     return yes(Reason.ROUTED, f"{len(envoys)} of {len(envoys)} Envoys show the wanted weights")
-
-
-def _refused_attachment(attachments: Sequence[AttachmentFact]) -> AttachmentFact | None:
-    return next((attachment for attachment in attachments if attachment.accepted is False), None)
 
 
 def serving(view: View) -> Judgement:
@@ -160,6 +159,9 @@ def serving(view: View) -> Judgement:
     count = _ready_pods(view, serving_most)
     if count == 0:
         return no(Reason.NO_READY_PODS, f"no pod of revision {_name(serving_most)} is ready")
+    problem = _gateway_problem(view)
+    if problem is not None and problem.answered != "True":
+        return Judgement(status=problem.answered, reason=problem.reason, message=problem.message)
     return yes(Reason.SERVING, f"{count} ready pods of revision {_name(serving_most)} answer")
 
 
@@ -205,6 +207,8 @@ def degraded(view: View) -> Judgement:
     resolution = view.observed.resolution
     if resolution.state == "failed":
         return yes(Reason(resolution.reason), resolution.message)
+    if gateway := _gateway_problem(view):
+        return yes(gateway.reason, gateway.message)
     if view.unprotected:
         return yes(
             Reason.EVICTION_UNPROTECTED,
@@ -229,52 +233,98 @@ def blocking_problem(view: View) -> Problem | None:
             "ModelDeployment or remove the other object",
         )
     if observed.refused:
-        child, words = next(iter(observed.refused.items()))
-        return Problem(reason=Reason.APPLY_REJECTED, message=f"{child} was refused: {words}")
+        return refused_child(*next(iter(observed.refused.items())))
     waited_for = view.rollout.target or view.rollout.stable
     if waited_for is None:
         return None
     pods = [pod for pod in observed.pods if pod.revision == waited_for.revision and not pod.terminating]
-    problem = diagnose(pods, observed.deployments.get(waited_for.revision))
-    if problem is None:
-        return _overdue(view, waited_for)
-    if view.rollout.target is None or view.rollout.stable is None:
+    problem = diagnose(pods, observed.deployments.get(waited_for.revision)) or _overdue(view, waited_for, pods)
+    if problem is None or view.rollout.target is None or view.rollout.stable is None:
         return problem
-    kept = f" Revision {view.rollout.stable.revision} keeps serving."
-    return Problem(reason=problem.reason, message=f"revision {waited_for.revision}: {problem.message}{kept}")
+    kept = "" if view.rollout.step == "Shifting" else f". Revision {view.rollout.stable.revision} keeps serving"
+    return Problem(
+        reason=problem.reason, message=f"revision {waited_for.revision}: {problem.message.rstrip('.')}{kept}"
+    )
 
 
-def _overdue(view: View, waited_for: Member) -> Problem | None:
-    rollout = view.rollout
-    late = rollout.since is not None and view.now - rollout.since >= view.settings.progress_deadline
-    if rollout.step != "Warming" or not late:
+def _overdue(view: View, waited_for: Member, pods: Sequence[PodFact]) -> Problem | None:
+    """Return what a revision's pods wait for when they have been too few for longer than a start may take."""
+    count, needed = _ready_pods(view, waited_for), view.parent.spec.replicas
+    since = view.rollout.since or max(waited_for.since, _since(view, ConditionType.PROGRESSING, "True"))
+    if count >= needed or not _is_late(view, since):
         return None
-    minutes = view.settings.progress_deadline.total_seconds() / 60
+    files = files_unavailable(view)
+    if files.status == "True":
+        return Problem(reason=files.reason, message=files.message)
     return Problem(
         reason=Reason.PROGRESS_DEADLINE_EXCEEDED,
-        message=f"revision {waited_for.revision} is not ready after {minutes:.0f} minutes; see its pods",
+        message=f"{count} of {needed} pods are ready after {_patience(view)}: {missing_pods(pods)}",
     )
+
+
+def _gateway_problem(view: View) -> GatewayProblem | None:
+    """Return what keeps callers from the pods, once it is more than one reading that failed."""
+    problem = diagnose_gateway(view.parent, view.observed, view.settings)
+    if problem is None:
+        return _gateway_overdue(view)
+    is_silence = problem.reason == Reason.GATEWAY_UNREACHABLE and view.observed.envoys
+    brief = view.now - _since(view, ConditionType.ROUTED, "False") < _SILENCE_PATIENCE
+    return None if is_silence and brief else problem
+
+
+def _gateway_overdue(view: View) -> GatewayProblem | None:
+    """Return that Envoys answer, but do not come to show what the route says."""
+    rollout = view.rollout
+    entering = rollout.step == "Entering"
+    if rollout.stable is None or (view.acked and not entering):
+        return None
+    since = rollout.since or rollout.stable.since
+    if not entering:
+        since = max(since, _since(view, ConditionType.ROUTED, "False"))
+    if not _is_late(view, since):
+        return None
+    waits_for = step_message(view) if rollout.step else routed(view).message
+    return GatewayProblem(
+        reason=Reason.WAITING_FOR_GATEWAY,
+        message=f"the gateway has not followed for {_patience(view)}: {waits_for}; look at Envoy Gateway's controller "
+        f"in namespace {view.settings.gateway.envoy_namespace}",
+        answered="True",
+    )
+
+
+def _since(view: View, kind: ConditionType, status: str) -> datetime:
+    """Return since when a condition has had a status; now if it had another at the last look."""
+    known = view.parent.status.conditions
+    since = (each.last_transition_time for each in known if (each.type, each.status) == (kind, status))
+    return next(since, view.now)
+
+
+def _is_late(view: View, since: datetime) -> bool:
+    return view.now - since >= view.settings.progress_deadline
+
+
+def _patience(view: View) -> str:
+    return f"{view.settings.progress_deadline.total_seconds() / 60:.0f} minutes"
 
 
 def step_message(view: View) -> str:
     """Say what the current step waits for, with its numbers."""
     rollout, needed = view.rollout, view.parent.spec.replicas
     target, stable = _name(rollout.target), _name(rollout.stable)
-    envoys = len(view.observed.envoys)
+    envoys, count = len(view.observed.envoys), _ready_pods(view, rollout.target)
     match rollout.step:
         case "Warming":
-            count = _ready_pods(view, rollout.target)
             return f"{count} of {needed} pods of revision {target} are ready; {stable} keeps all traffic until then"
         case "Entering":
             return f"revision {target} has a millionth until {envoys} Envoys show {needed} healthy pods of it"
+        case "Shifting" if count < needed:
+            return f"{count} of {needed} pods of revision {target} are ready; {stable} keeps its pods until all are"
         case "Shifting":
             return f"revision {target} takes over; {stable} is left when {envoys} Envoys have nothing running on it"
         case "Leaving":
             return f"revision {target} gives its place back to {stable}"
-        case None if rollout.stable is None:
-            return "no revision yet"
         case None:
-            return f"revision {view.wanted or stable} is wanted"
+            return f"revision {view.wanted or stable} is wanted" if rollout.stable else "no revision yet"
 
 
 def _step_reason(view: View) -> Reason:

@@ -1,13 +1,14 @@
-"""What keeps a revision's pods from running, and what helps?"""
+"""What keeps a model from being served, and what helps?"""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from loadline_contracts.conditions import Reason
+from loadline_contracts.modeldeployment import ModelDeployment
 
-from loadline_operators.planning import DeploymentFact, PodFact
+from loadline_operators.planning import AttachmentFact, DeploymentFact, Observed, PlanSettings, PodFact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,14 @@ class Problem:
 
     reason: Reason
     message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayProblem(Problem):
+    """What stands between callers and pods."""
+
+    answered: Literal["True", "False", "Unknown"]
+    """Whether requests are answered all the same."""
 
 
 _REMEDIES: Final = {
@@ -110,3 +119,95 @@ _LOOKS: Final[Sequence[Callable[[PodFact], Problem | None]]] = (
     _configuration,
     _crash,
 )
+
+
+def missing_pods(pods: Sequence[PodFact]) -> str:
+    """Say what the first pod that is not ready waits for, and where the cause can be read."""
+    pod = next((pod for pod in pods if not pod.ready), None)
+    if pod is None:
+        return "there are fewer pods than wanted; the events of its Deployment say why"
+    if not pod.node:
+        return f"pod {pod.name} waits for a node; kubectl describe pod {pod.name} says why"
+    if pod.fetching:
+        return (
+            f"in pod {pod.name} the init container fetch still brings the model's files; "
+            f"kubectl logs {pod.name} -c fetch says why"
+        )
+    return f"pod {pod.name} is not ready; kubectl describe pod {pod.name} and kubectl logs {pod.name} say why"
+
+
+_SHAPED_BY: Final = {
+    "Deployment": "spec.pod",
+    "HTTPRoute": "spec.routing",
+    "GRPCRoute": "spec.routing",
+    "BackendTrafficPolicy": "spec.routing",
+    "SecurityPolicy": "spec.access",
+}
+"""The part of the spec that has a say in each kind of child."""
+
+
+def refused_child(child: str, words: str) -> Problem:
+    """Say what helps against the API server's refusal of ``KIND NAME``."""
+    part = _SHAPED_BY.get(child.partition(" ")[0])
+    change = f"the field of {part} that this names, or " if part else ""
+    return Problem(
+        reason=Reason.APPLY_REJECTED,
+        message=f"{child} was refused: {words.rstrip('.')}. Change {change}the namespace's quota or admission policy "
+        "that stands against it",
+    )
+
+
+def diagnose_gateway(parent: ModelDeployment, observed: Observed, settings: PlanSettings) -> GatewayProblem | None:
+    """Return what keeps callers from the pods now; None where the gateway does its part."""
+    if refused := [attachment for attachment in observed.attachments if attachment.accepted is False]:
+        return _refused_attachment(parent, observed, settings, refused)
+    place = settings.gateway.envoy_namespace
+    silent = [envoy.pod for envoy in observed.envoys if envoy.routes is None]
+    if not observed.envoys:
+        gateway = f"{settings.gateway.namespace}/{settings.gateway.name}"
+        return GatewayProblem(
+            reason=Reason.GATEWAY_UNREACHABLE,
+            message=f"no Envoy of gateway {gateway} is ready; look at its pods in namespace {place}",
+            answered="False",
+        )
+    if silent:
+        return GatewayProblem(
+            reason=Reason.GATEWAY_UNREACHABLE,
+            message=f"{len(silent)} of {len(observed.envoys)} Envoys do not answer the operator: {silent[0]}; look at "
+            f"its log in namespace {place}, and at network policies between there and namespace {settings.namespace}",
+            answered="Unknown" if len(silent) == len(observed.envoys) else "True",
+        )
+    return None
+
+
+def _refused_attachment(
+    parent: ModelDeployment, observed: Observed, settings: PlanSettings, refused: Sequence[AttachmentFact]
+) -> GatewayProblem:
+    """Name a policy first: Envoy Gateway answers 500 on every route of one that it cannot carry out."""
+    policy = next((each for each in refused if not _is_route(each)), None)
+    first = policy or refused[0]
+    open_routes = [each for each in observed.attachments if _is_route(each) and each not in refused]
+    remedy = _attachment_remedy(parent, first, settings)
+    return GatewayProblem(
+        reason=Reason.POLICY_REJECTED if policy else Reason.ROUTE_REJECTED,
+        message=f"{first.kind} {first.name}: {first.message.rstrip('.')}. {remedy}",
+        answered="True" if open_routes and not policy else "False",
+    )
+
+
+def _is_route(attachment: AttachmentFact) -> bool:
+    return attachment.kind.endswith("Route")
+
+
+def _attachment_remedy(parent: ModelDeployment, refused: AttachmentFact, settings: PlanSettings) -> str:
+    if _is_route(refused):
+        gateway = f"{settings.gateway.namespace}/{settings.gateway.name}"
+        return f"Let gateway {gateway} take routes of namespace {parent.metadata.namespace}, or change spec.routing"
+    keys = parent.spec.access.jwt.jwks_config_map if parent.spec.access else None
+    if refused.kind == "SecurityPolicy" and keys is not None:
+        return (
+            f"Create ConfigMap {keys.name} in namespace {parent.metadata.namespace} with the issuer's keys under "
+            f"{keys.key}, or change spec.access"
+        )
+    part = _SHAPED_BY[refused.kind]
+    return f"Change {part}, and remove any other {refused.kind} for these routes"

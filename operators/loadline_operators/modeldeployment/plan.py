@@ -38,8 +38,13 @@ LOOK_LATER: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, kw_only=True)
 class _Drain:
-    surging_since: datetime | None
-    relaxed: bool
+    """Which revisions' only pod stands on a node that is being emptied."""
+
+    since: datetime | None = None
+    surging: frozenset[str] = frozenset()
+    """Those that get one pod more, so that the only one may go."""
+    relaxed: frozenset[str] = frozenset()
+    """Those whose only pod may go without another, since none came in time."""
 
 
 def plan(parent: ModelDeployment, observed: Observed, *, settings: PlanSettings, now: datetime) -> Plan:
@@ -61,8 +66,8 @@ def plan(parent: ModelDeployment, observed: Observed, *, settings: PlanSettings,
         wanted=wanted,
         templates=templates,
         acked=traffic.desired == traffic.acked and bool(traffic.acked),
-        surging=drain.surging_since is not None,
-        unprotected=drain.relaxed,
+        surging=bool(drain.surging),
+        unprotected=bool(drain.surging & drain.relaxed),
         settings=settings,
         now=now,
     )
@@ -187,17 +192,17 @@ def _active(observed: Observed, member: Member | None) -> int:
 def _drain(
     parent: ModelDeployment, observed: Observed, rollout: Rollout, settings: PlanSettings, *, now: datetime
 ) -> _Drain:
-    """Decide whether the only pod stands on a node that is being emptied, and for how long already."""
-    stable = rollout.stable
-    stands = stable is not None and any(
-        pod.revision == stable.revision and pod.node in observed.cordoned_nodes and not pod.terminating
-        for pod in observed.pods
-    )
-    if parent.spec.replicas != 1 or not stands:
-        return _Drain(surging_since=None, relaxed=False)
+    """Decide which revisions' only pod must leave its node, and for how long that has been waited for."""
+    stands = {pod.revision for pod in observed.pods if pod.node in observed.cordoned_nodes and not pod.terminating}
+    alone = frozenset(member.revision for member in _members(rollout)) & stands
+    if parent.spec.replicas != 1 or not alone:
+        return _Drain()
     since = parent.status.surging_since or now
-    waited = now - since >= settings.surge_deadline
-    return _Drain(surging_since=since, relaxed=waited and _ready(observed, stable) < 2)
+    late = now - since >= settings.surge_deadline
+    # Only a revision that the route names is worth another pod: any other is on its way in or out.
+    in_route = frozenset(arm.revision for arm in arms(rollout))
+    relaxed = frozenset(revision for revision in alone if late and observed.ready_pods(revision) < 2)
+    return _Drain(since=since, surging=alone & in_route, relaxed=relaxed)
 
 
 def _foundation(
@@ -216,7 +221,7 @@ def _foundation(
         children.traffic_policy(parent, by_host=hostname_is_ours),
         *((access,) if access else ()),
         *(children.service(parent, revision) for revision in revisions),
-        *(children.disruption_budget(parent, revision, relaxed=drain.relaxed) for revision in revisions),
+        *(children.disruption_budget(parent, revision, relaxed=revision in drain.relaxed) for revision in revisions),
     )
 
 
@@ -237,7 +242,7 @@ def _building(
             parent,
             member.revision,
             templates[member.revision],
-            replicas=parent.spec.replicas + (1 if member is rollout.stable and drain.surging_since else 0),
+            replicas=parent.spec.replicas + (member.revision in drain.surging),
             settings=settings,
         )
         for member in _members(rollout)
@@ -316,7 +321,7 @@ def _status(view: View, traffic: TrafficStatus, drain: _Drain) -> ModelDeploymen
         selector=_selector(parent, most),
         served_version=label(most.model_version) if most else "",
         replica_summary=_replica_summary(most, wanted_total, extra),
-        surging_since=drain.surging_since,
+        surging_since=drain.since,
         url=f"{view.settings.gateway.url}{names.path_prefix(parent)}",
         grpc_authority=names.grpc_authority(parent, view.settings.gateway.grpc_domain),
     )

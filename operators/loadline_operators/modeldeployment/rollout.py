@@ -2,7 +2,9 @@
 
 The order is that of every change of traffic in Loadline: a new revision gets pods, and only when they are ready a
 millionth of the traffic; all but a millionth only when every Envoy shows it with healthy hosts; the old one leaves the
-route only when nothing of it is running any more, and loses its pods only when every Envoy has let go of it.
+route only when nothing of it is running any more and the new one still has the pods that it needs, and loses its own
+only when every Envoy has let go of it. Until then a new one that falls short of pods gives the traffic back to an old
+one that has them; never does traffic move to an arm that has neither enough pods nor as many as the other.
 """
 
 from dataclasses import dataclass, replace
@@ -115,7 +117,7 @@ def advance(rollout: Rollout, wanted: str | None, evidence: Evidence, limits: Li
         case "Entering":
             return _enter(seen, goal, evidence, now=now)
         case "Shifting":
-            return _shift(seen, evidence, limits, now=now)
+            return _shift(seen, goal, evidence, limits, now=now)
         case "Leaving":
             return _leave(seen, goal, evidence, limits, now=now)
 
@@ -165,9 +167,10 @@ def _enter(rollout: Rollout, goal: str, evidence: Evidence, *, now: datetime) ->
     return rollout
 
 
-def _shift(rollout: Rollout, evidence: Evidence, limits: Limits, *, now: datetime) -> Rollout:
-    if evidence.target_ready == 0 and evidence.stable_ready > 0:
-        return _to(rollout, "Leaving", now=now)
+def _shift(rollout: Rollout, goal: str, evidence: Evidence, limits: Limits, *, now: datetime) -> Rollout:
+    if evidence.target_ready < evidence.needed:
+        back = _may_go_back(evidence, changed_wish=goal != _target(rollout).revision)
+        return _to(rollout, "Leaving", now=now) if back else rollout
     if not _drained(rollout, evidence, limits, now=now):
         return rollout
     stable, target = rollout.stable, _target(rollout)
@@ -183,10 +186,22 @@ def _shift(rollout: Rollout, evidence: Evidence, limits: Limits, *, now: datetim
     )
 
 
+def _may_go_back(evidence: Evidence, *, changed_wish: bool) -> bool:
+    """Return whether the traffic of a target that is short of pods is better off with stable."""
+    if evidence.stable_ready >= evidence.needed or evidence.target_ready == 0:
+        return evidence.stable_ready > 0
+    # Neither has what is needed, as after an edit of replicas: which of them gets there first is left to show.
+    return changed_wish and evidence.stable_ready >= evidence.target_ready
+
+
 def _leave(rollout: Rollout, goal: str, evidence: Evidence, limits: Limits, *, now: datetime) -> Rollout:
+    still_wanted = goal == _target(rollout).revision
+    if still_wanted and evidence.stable_ready < evidence.needed <= evidence.target_ready:
+        # The weights are those of Entering: the target can take the traffic without leaving first.
+        return _to(rollout, "Entering", now=now)
     if not _drained(rollout, evidence, limits, now=now):
         return rollout
-    if goal == _target(rollout).revision:
+    if still_wanted:
         return _to(rollout, "Warming", now=now)
     return replace(_without_target(rollout, now=now), acked_since=None)
 

@@ -104,8 +104,11 @@ class Routing(Contract):
     hostname: DnsName | None = None
     """A hostname that leads to this model, beside the path /NAMESPACE/NAME. Of two objects that ask for the
     same one the older gets it."""
-    timeout: Duration = "30s"
-    """How long the gateway waits for an answer."""
+    timeout: Annotated[
+        Duration,
+        Field(json_schema_extra=rule("self.matches('[1-9]')", "must be longer than zero, which would mean no limit")),
+    ] = "30s"
+    """How long the gateway waits for an answer; longer than zero."""
     retries: Annotated[int, Field(ge=0, le=1)] = 1
     """How often the gateway tries again, on another pod, when a connection could not be made or a stream was
     refused; never when a request may already have run."""

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from loadline_contracts.modeldeployment import TOTAL_WEIGHT, Condition
+from loadline_contracts.modeldeployment import TOTAL_WEIGHT, Condition, ModelDeployment, RolloutStatus
 from loadline_operators.modeldeployment.names import route_keys
-from loadline_operators.planning import AttachmentFact, DeploymentFact, Observed, Plan, PodFact, Resolution
+from loadline_operators.planning import AttachmentFact, DeploymentFact, EnvoyFact, Observed, Plan, PodFact, Resolution
 from support import worlds
-from support.worlds import DATA, envoy, look, parent, pods, resolved, settled, with_status
+from support.worlds import DATA, NOW, envoy, look, parent, pods, resolved, settled, with_status
 
 
 def condition(planned: Plan, kind: str) -> Condition:
@@ -22,6 +22,11 @@ def step(planned: Plan) -> str | None:
 
 def kinds(planned: Plan) -> list[str]:
     return [child["kind"] for child in planned.children]
+
+
+def relaxed_budgets(planned: Plan) -> list[bool]:
+    budgets = [child for child in planned.children if child["kind"] == "PodDisruptionBudget"]
+    return ["maxUnavailable" in budget["spec"] for budget in budgets]
 
 
 def replicas(planned: Plan) -> list[int]:
@@ -108,6 +113,35 @@ def test_one_envoy_that_lags_behind_holds_the_shift() -> None:
     assert step(look(subject, agreed)) == "Shifting"
 
 
+def shifting(subject: ModelDeployment) -> tuple[ModelDeployment, Observed, str, str]:
+    """Return an object whose new revision has all but a millionth of the traffic, its world, and both revisions."""
+    subject, world = settled(subject, resolved())
+    world = replace(world, resolution=resolved(version="2"))
+    subject = with_status(subject, look(subject, world).status)
+    old, new = (revision.name for revision in subject.status.revisions)
+    world = replace(world, pods=(*world.pods, *pods(new, subject.spec.replicas)))
+    for weights in ({0: TOTAL_WEIGHT}, {0: TOTAL_WEIGHT - 1, 1: 1}):
+        world = replace(world, envoys=(envoy("a", route_keys(subject), weights),))
+        subject = with_status(subject, look(subject, world).status)
+    return subject, replace(world, envoys=(envoy("a", route_keys(subject), {0: 1, 1: TOTAL_WEIGHT - 1}),)), old, new
+
+
+def test_a_target_that_lost_a_pod_is_not_promoted_and_gives_the_traffic_back() -> None:
+    subject, world, old, new = shifting(parent(replicas=2))
+    short = look(subject, replace(world, pods=(*pods(old, 2), *pods(new, 1))))
+
+    assert step(look(subject, world)) is None
+    assert step(short) == "Leaving"
+
+
+def test_the_old_revision_keeps_its_pods_while_neither_has_those_that_are_needed() -> None:
+    subject, world, old, new = shifting(parent(replicas=2))
+    short = look(subject, replace(world, pods=(*pods(old, 1), *pods(new, 1))))
+
+    assert (step(short), replicas(short)) == ("Shifting", [2, 2])
+    assert "1 of 2 pods" in condition(short, "Progressing").message
+
+
 def test_a_lost_registry_leaves_a_ready_object_ready() -> None:
     subject, world = settled(parent(), resolved())
     away = Resolution(state="pending", uri="models:/digits/1", reason="RegistryUnavailable", message="no answer in 5 s")
@@ -163,15 +197,41 @@ def test_a_drain_is_not_blocked_for_ever_when_no_company_gets_ready() -> None:
     world = replace(world, cordoned_nodes=frozenset({"worker"}))
     subject = with_status(subject, look(subject, world).status)
     late = look(subject, world, after=timedelta(minutes=5))
-    budget = next(child for child in late.children if child["kind"] == "PodDisruptionBudget")
 
-    assert budget["spec"]["maxUnavailable"] == 1
+    assert relaxed_budgets(late) == [True]
     assert condition(late, "Degraded").reason == "EvictionUnprotected"
+
+
+def test_the_only_pod_of_a_target_that_has_the_traffic_gets_company_too_and_blocks_no_drain_for_ever() -> None:
+    subject, world, old, new = shifting(parent(replicas=1))
+    silent = (EnvoyFact(pod="a", routes=None),)
+    cordoned = frozenset({"emptied"})
+    there = (*pods(old, 1), *pods(new, 1, node="emptied"))
+    world = replace(world, envoys=silent, pods=there, cordoned_nodes=cordoned)
+    soon = look(subject, world)
+    late = look(with_status(subject, soon.status), world, after=timedelta(minutes=5))
+
+    assert (replicas(soon), relaxed_budgets(soon)) == ([1, 2], [False, False])
+    assert (replicas(late), relaxed_budgets(late)) == ([1, 2], [False, True])
+
+
+def test_the_last_pod_of_a_revision_that_left_the_route_gets_no_company_and_blocks_no_drain_for_ever() -> None:
+    subject, world, old, new = shifting(parent(replicas=1))
+    subject = with_status(subject, look(subject, world).status)
+    silent = (EnvoyFact(pod="a", routes=None),)
+    there = (*pods(old, 1, node="emptied"), *pods(new, 1))
+    world = replace(world, envoys=silent, pods=there, cordoned_nodes=frozenset({"emptied"}))
+    soon = look(subject, world)
+    late = look(with_status(subject, soon.status), world, after=timedelta(minutes=5))
+
+    assert [revision.role for revision in late.status.revisions] == ["stable", "retiring"]
+    assert (replicas(late), relaxed_budgets(soon), relaxed_budgets(late)) == ([1, 1], [False, False], [False, True])
+    assert condition(late, "Degraded").reason != "EvictionUnprotected"
 
 
 def test_the_younger_of_two_objects_with_one_hostname_keeps_its_other_addresses() -> None:
     subject = parent(routing={"hostname": "digits.example.com"})
-    held = Observed(resolution=resolved(), hostname_holder="shop/elder")
+    held = Observed(resolution=resolved(), hostname_holder="shop/elder", envoys=(envoy("a", (), {}),))
     planned = look(subject, held)
 
     assert condition(planned, "HostnameConflict").status == "True"
@@ -216,11 +276,155 @@ def test_a_broken_new_revision_is_named_with_its_remedy_while_the_old_one_serves
     assert condition(planned, "Serving").status == "True"
 
 
-def test_a_route_that_the_gateway_refuses_is_quoted() -> None:
-    subject, world = settled(parent(), resolved())
-    refused = AttachmentFact(kind="HTTPRoute", name="digits", accepted=False, message="no such listener")
+WAITING_PODS = {
+    "one that fetches": (PodFact(name="p", revision="", node="n", fetching=True), "kubectl logs p -c fetch"),
+    "one that no node has yet": (PodFact(name="p", revision=""), "waits for a node"),
+    "one that runs": (PodFact(name="p", revision="", node="n"), "kubectl logs p say why"),
+}
 
-    assert "no such listener" in condition(look(subject, replace(world, attachments=(refused,))), "Routed").message
+
+@pytest.mark.parametrize(("pod", "words"), WAITING_PODS.values(), ids=WAITING_PODS.keys())
+def test_a_first_revision_that_never_gets_ready_is_named_with_what_its_pod_waits_for(pod: PodFact, words: str) -> None:
+    subject = parent()
+    started = look(subject, Observed(resolution=resolved()))
+    subject = with_status(subject, started.status)
+    waiting = replace(pod, revision=started.status.revisions[0].name)
+    world = Observed(resolution=resolved(), pods=(waiting,), envoys=(envoy("a", route_keys(subject), {0: 1}),))
+    soon = look(subject, world, after=timedelta(minutes=9))
+    late = look(subject, world, after=timedelta(minutes=10))
+
+    assert condition(soon, "Degraded").status == "False"
+    assert condition(late, "Degraded").reason == "ProgressDeadlineExceeded"
+    assert (condition(late, "Ready").status, condition(late, "Ready").reason) == ("False", "ProgressDeadlineExceeded")
+    assert words in condition(late, "Degraded").message
+
+
+def test_a_pod_that_restarts_after_days_is_given_the_time_of_a_start() -> None:
+    subject, world = settled(parent(replicas=2), resolved())
+    short = replace(world, pods=world.pods[:1])
+    at_once = look(subject, short, after=timedelta(days=2))
+    later = look(with_status(subject, at_once.status), short, after=timedelta(days=2, minutes=10))
+
+    assert condition(at_once, "Degraded").status == "False"
+    assert "1 of 2 pods" in condition(later, "Degraded").message
+
+
+def test_a_first_revision_that_took_longer_than_a_start_may_is_healthy_once_it_serves() -> None:
+    subject = parent(replicas=1)
+    subject = with_status(subject, look(subject, Observed(resolution=resolved())).status)
+    shown = (envoy("a", route_keys(subject), {0: TOTAL_WEIGHT}),)
+    there = pods(subject.status.revisions[0].name, 1)
+    planned = look(subject, Observed(resolution=resolved(), pods=there, envoys=shown), after=timedelta(minutes=20))
+
+    assert (condition(planned, "Ready").status, condition(planned, "Degraded").status) == ("True", "False")
+
+
+def test_a_start_that_takes_long_because_the_object_store_is_away_names_the_store() -> None:
+    subject = parent()
+    started = look(subject, Observed(resolution=resolved()))
+    fetching = PodFact(
+        name="p", revision=started.status.revisions[0].name, node="n", fetching=True, age=timedelta(minutes=9)
+    )
+    world = Observed(resolution=resolved(), pods=(fetching,), files_problem="no answer in 5 s")
+    late = look(with_status(subject, started.status), world, after=timedelta(minutes=10))
+
+    assert condition(late, "Degraded").reason == "ModelFilesUnavailable"
+
+
+def refused(kind: str) -> AttachmentFact:
+    return AttachmentFact(kind=kind, name="digits", accepted=False, message="it was refused.")
+
+
+JWKS = {"jwt": {"issuer": "i", "audiences": ["a"], "jwksConfigMap": {"name": "issuer-keys", "key": "jwks"}}}
+BROKEN_GATEWAYS = {
+    "no Envoy": (Observed(resolution=resolved()), ("False", "GatewayUnreachable", "in namespace envoy-gateway-system")),
+    "a route that is refused": (
+        Observed(resolution=resolved(), attachments=(refused("HTTPRoute"),)),
+        ("False", "RouteRejected", "Let gateway loadline-system/loadline take routes of namespace shop"),
+    ),
+    "a route that is refused beside one that works": (
+        Observed(
+            resolution=resolved(),
+            attachments=(refused("HTTPRoute"), AttachmentFact(kind="GRPCRoute", name="digits", accepted=True)),
+        ),
+        ("True", "RouteRejected", "it was refused. Let"),
+    ),
+    "keys that are missing": (
+        Observed(resolution=resolved(), attachments=(refused("SecurityPolicy"),)),
+        ("False", "PolicyRejected", "Create ConfigMap issuer-keys in namespace shop"),
+    ),
+    "another policy for the routes": (
+        Observed(resolution=resolved(), attachments=(refused("BackendTrafficPolicy"),)),
+        ("False", "PolicyRejected", "remove any other BackendTrafficPolicy"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("gateway", "expected"), BROKEN_GATEWAYS.values(), ids=BROKEN_GATEWAYS.keys())
+def test_a_gateway_that_keeps_callers_out_is_named_with_the_remedy(
+    gateway: Observed, expected: tuple[str, str, str]
+) -> None:
+    subject, world = settled(parent(access=JWKS), resolved())
+    envoys = world.envoys if gateway.attachments else ()
+    planned = look(subject, replace(world, envoys=envoys, attachments=gateway.attachments))
+    serving, reason, remedy = expected
+
+    assert condition(planned, "Serving").status == serving
+    assert {condition(planned, kind).reason for kind in ("Degraded", "Routed", "Ready")} == {reason}
+    assert remedy in condition(planned, "Degraded").message
+
+
+@pytest.mark.parametrize(("silent", "serving"), [(("a", "b"), "Unknown"), (("b",), "True")], ids=["all", "one of two"])
+def test_envoys_that_do_not_answer_are_named_when_it_is_more_than_one_reading(
+    silent: tuple[str, ...], serving: str
+) -> None:
+    subject, world = settled(parent(), resolved())
+    envoys = [
+        EnvoyFact(pod=name, routes=None) if name in silent else envoy(name, route_keys(subject), {0: TOTAL_WEIGHT})
+        for name in ("a", "b")
+    ]
+    world = replace(world, envoys=tuple(envoys))
+    once = look(subject, world)
+    lasting = look(with_status(subject, once.status), world, after=timedelta(seconds=30))
+
+    assert (condition(once, "Serving").status, condition(once, "Degraded").status) == ("True", "False")
+    assert (condition(lasting, "Serving").status, condition(lasting, "Degraded").status) == (serving, "True")
+    assert "log in namespace envoy-gateway-system" in condition(lasting, "Degraded").message
+
+
+def test_envoys_that_answer_and_never_show_the_wanted_weights_point_to_their_controller() -> None:
+    subject, world = settled(parent(), resolved())
+    stale = replace(world, envoys=(envoy("a", route_keys(subject), {0: 1}),))
+    once = look(subject, stale, after=timedelta(days=2))
+    lasting = look(with_status(subject, once.status), stale, after=timedelta(days=2, minutes=10))
+
+    assert (once.requeue_after, condition(once, "Degraded").status) == (timedelta(milliseconds=500), "False")
+    assert condition(lasting, "Degraded").reason == "WaitingForGateway"
+    assert "controller in namespace envoy-gateway-system" in condition(lasting, "Degraded").message
+
+
+def test_envoys_that_never_see_the_target_healthy_are_named_with_what_is_waited_for() -> None:
+    subject, world, _, _ = shifting(parent())
+    shown = {0: TOTAL_WEIGHT - 1, 1: 1}
+    seen = replace(world, envoys=(envoy("a", route_keys(subject), shown, healthy=0),))
+    back = subject.status.model_copy(update={"rollout": RolloutStatus(step="Entering", since=NOW)})
+    late = look(with_status(subject, back), seen, after=timedelta(minutes=10))
+
+    assert condition(late, "Degraded").reason == "WaitingForGateway"
+    assert "has a millionth until 1 Envoys show" in condition(late, "Degraded").message
+
+
+@pytest.mark.parametrize(
+    ("child", "remedy"),
+    [("Deployment digits-1", "the field of spec.pod that this names"), ("ServiceAccount digits", "quota or admission")],
+    ids=["one that the spec shapes", "another"],
+)
+def test_a_child_that_the_api_server_refuses_is_named_with_the_remedy(child: str, remedy: str) -> None:
+    subject, world = settled(parent(), resolved())
+    planned = look(subject, replace(world, refused={child: "must be less than 3."}))
+
+    assert f"{child} was refused: must be less than 3. Change" in condition(planned, "Degraded").message
+    assert remedy in condition(planned, "Degraded").message
 
 
 def test_an_edit_of_replicas_makes_no_new_revision() -> None:
