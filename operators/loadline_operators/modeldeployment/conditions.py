@@ -25,6 +25,8 @@ from loadline_operators.planning import Observed, PlanSettings, PodFact
 _FETCH_PATIENCE: Final = timedelta(seconds=5)
 _SILENCE_PATIENCE: Final = timedelta(seconds=30)
 """How long Envoys may be silent before that is more than a reading that failed."""
+_REFUSAL_PATIENCE: Final = timedelta(seconds=5)
+"""How long the gateway's controller may miss what a route or policy names, since it hears of each kind by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,13 +265,14 @@ def _overdue(view: View, waited_for: Member, pods: Sequence[PodFact]) -> Problem
 
 
 def _gateway_problem(view: View) -> GatewayProblem | None:
-    """Return what keeps callers from the pods, once it is more than one reading that failed."""
+    """Return what keeps callers from the pods, once it is more than a moment's view."""
     problem = diagnose_gateway(view.parent, view.observed, view.settings)
     if problem is None:
         return _gateway_overdue(view)
-    is_silence = problem.reason == Reason.GATEWAY_UNREACHABLE and view.observed.envoys
-    brief = view.now - _since(view, ConditionType.ROUTED, "False") < _SILENCE_PATIENCE
-    return None if is_silence and brief else problem
+    if not view.observed.envoys:
+        return problem
+    patience = _SILENCE_PATIENCE if problem.reason == Reason.GATEWAY_UNREACHABLE else _REFUSAL_PATIENCE
+    return problem if view.now - _since(view, ConditionType.ROUTED, "False") >= patience else None
 
 
 def _gateway_overdue(view: View) -> GatewayProblem | None:

@@ -207,7 +207,7 @@ def _attachment_remedy(parent: ModelDeployment, refused: AttachmentFact, setting
     if refused.kind == "SecurityPolicy" and keys is not None:
         return (
             f"Create ConfigMap {keys.name} in namespace {parent.metadata.namespace} with the issuer's keys under "
-            f"{keys.key}, or change spec.access"
+            "jwks, or change spec.access"
         )
     part = _SHAPED_BY[refused.kind]
     return f"Change {part}, and remove any other {refused.kind} for these routes"

@@ -335,7 +335,7 @@ def refused(kind: str) -> AttachmentFact:
     return AttachmentFact(kind=kind, name="digits", accepted=False, message="it was refused.")
 
 
-JWKS = {"jwt": {"issuer": "i", "audiences": ["a"], "jwksConfigMap": {"name": "issuer-keys", "key": "jwks"}}}
+JWKS = {"jwt": {"issuer": "i", "audiences": ["a"], "jwksConfigMap": {"name": "issuer-keys"}}}
 BROKEN_GATEWAYS = {
     "no Envoy": (Observed(resolution=resolved()), ("False", "GatewayUnreachable", "in namespace envoy-gateway-system")),
     "a route that is refused": (
@@ -366,12 +366,21 @@ def test_a_gateway_that_keeps_callers_out_is_named_with_the_remedy(
 ) -> None:
     subject, world = settled(parent(access=JWKS), resolved())
     envoys = world.envoys if gateway.attachments else ()
-    planned = look(subject, replace(world, envoys=envoys, attachments=gateway.attachments))
+    broken = replace(world, envoys=envoys, attachments=gateway.attachments)
+    once = look(subject, broken)
+    planned = look(with_status(subject, once.status), broken, after=timedelta(seconds=5))
     serving, reason, remedy = expected
 
     assert condition(planned, "Serving").status == serving
     assert {condition(planned, kind).reason for kind in ("Degraded", "Routed", "Ready")} == {reason}
     assert remedy in condition(planned, "Degraded").message
+
+
+def test_a_route_that_the_controller_does_not_understand_for_a_moment_alarms_nobody() -> None:
+    subject, world = settled(parent(), resolved())
+    planned = look(subject, replace(world, attachments=(refused("HTTPRoute"),)))
+
+    assert [condition(planned, kind).status for kind in ("Routed", "Serving", "Degraded")] == ["False", "True", "False"]
 
 
 @pytest.mark.parametrize(("silent", "serving"), [(("a", "b"), "Unknown"), (("b",), "True")], ids=["all", "one of two"])
