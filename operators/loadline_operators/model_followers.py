@@ -15,7 +15,7 @@ from loadline_contracts.model_files import ModelManifest
 from loadline_contracts.model_uri import PlainFile
 from typing_extensions import override
 
-from loadline_operators.model_errors import FilesLostError, ModelError, TransientError
+from loadline_operators.model_errors import FilesLostError, ModelError, TransientError, UnforeseenError
 from loadline_operators.model_examination import examine_plain, examine_registered
 from loadline_operators.model_facts import AliasFacts, ModelFacts
 from loadline_operators.model_sources import BucketOptions, ListedFile, Source, open_plain_file
@@ -101,6 +101,10 @@ class AliasFollower:
             return AliasFacts(aliases=self.facts.aliases, error=error)
         except ModelError as error:
             return AliasFacts(error=error)
+        except Exception as error:
+            # The last line of defence: an unforeseen error of one model must not end the others.
+            log.exception("Failed in an unforeseen way", model=self.name)
+            return AliasFacts(aliases=self.facts.aliases, error=UnforeseenError(f"the aliases of {self.name}", error))
 
 
 @dataclass(kw_only=True)
@@ -128,6 +132,10 @@ class _ModelFollower(ABC):
             await self._look_at_bytes()
         except ModelError as error:
             return error
+        except Exception as error:
+            # The last line of defence: an unforeseen error of one model must not end the others.
+            log.exception("Failed in an unforeseen way", model=self._title)
+            return UnforeseenError(self._title, error)
         return None
 
     async def _read_pin(self) -> None:
@@ -144,6 +152,11 @@ class _ModelFollower(ABC):
         if facts != self.facts:
             self.facts = facts
             self.changed()
+
+    @property
+    @abstractmethod
+    def _title(self) -> str:
+        """What it is called in messages."""
 
     @property
     @abstractmethod
@@ -167,6 +180,11 @@ class VersionFollower(_ModelFollower):
     version: str
     _listing: tuple[ListedFile, ...] = ()
     _reread_at: float = 0
+
+    @property
+    @override
+    def _title(self) -> str:
+        return f"version {self.version} of model {self.name!r}"
 
     @property
     @override
@@ -218,6 +236,11 @@ class FileFollower(_ModelFollower):
     """Is one plain file on the store?"""
 
     file: PlainFile
+
+    @property
+    @override
+    def _title(self) -> str:
+        return self.file.uri
 
     @property
     @override
