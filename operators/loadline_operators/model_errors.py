@@ -85,7 +85,7 @@ class ModelTooLargeError(ModelError):
     def __init__(self, model: str, size: int, limit: int) -> None:
         super().__init__(
             f"{model} is larger than the limit: {size} of {limit} bytes. "
-            "Make it smaller, or raise LOADLINE_MAX_MODEL_BYTES."
+            "Make it smaller, or raise operator.maxModelBytes of the chart."
         )
 
 
@@ -107,7 +107,8 @@ class SourceRefusedError(ModelError):
 
     def __init__(self, what: str, said: str) -> None:
         super().__init__(
-            f"{what} is refused ({said}): correct the address, or give the operator's source credentials access."
+            f"{what} is refused ({said}): correct the address, or give access to the credentials in the Secret "
+            "that modelFiles.s3.existingSecret of the chart names."
         )
 
 

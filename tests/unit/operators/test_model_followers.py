@@ -132,3 +132,10 @@ async def test_one_unreadable_description_is_refused_and_harms_nobody(tmp_path: 
         refused = await asking.until(lambda found: found.state == "failed", "models:/bad/1")
         await asking.until(is_resolved, "models:/good/1")
     assert refused.reason == "NotServable"
+
+
+async def test_a_description_that_is_too_large_is_not_called_a_model_that_is(tmp_path: Path) -> None:
+    models = Models(bad=Files(MLmodel=b" " * (1 << 20)))
+    async with Asking(models, tmp_path).running() as asking:
+        refused = await asking.until(lambda found: found.state == "failed", "models:/bad/1")
+    assert (refused.reason, "MLmodel is larger" in refused.message) == ("NotServable", True)
