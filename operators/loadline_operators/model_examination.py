@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -35,14 +36,34 @@ _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _LOG_IT = "Convert it to ONNX and log it with mlflow.onnx.log_model."
 
 
-async def examine_registered(source: Source, listing: Sequence[ListedFile], *, max_bytes: int) -> ModelManifest:
-    """Read and hash the files of a registered version that serving needs."""
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The files of a registered version that serving needs, unread."""
+
+    entry: str
+    """The path of the ONNX file among them."""
+    files: tuple[ListedFile, ...]
+
+    @property
+    def size(self) -> int:
+        """How many bytes they are, as far as the listing tells."""
+        return sum(file.size or 0 for file in self.files)
+
+
+async def choose_registered(source: Source, listing: Sequence[ListedFile], *, max_bytes: int) -> Choice:
+    """Find what serving needs, and refuse what it cannot serve before it is read."""
     if not any(file.path == DESCRIPTION for file in listing):
         raise NotServableError(source.name, f"there is no {DESCRIPTION} among its files", _LOG_IT)
-    entry, kept = choose_files(await _description(source), listing, name=source.name)
-    _refuse_too_large(source.name, sum(file.size or 0 for file in kept), max_bytes)
-    files = [await _hashed(source, file.path, max_bytes=max_bytes) for file in kept]
-    return _manifest(source, entry, files)
+    entry, files = choose_files(await _description(source), listing, name=source.name)
+    chosen = Choice(entry=entry, files=files)
+    _refuse_too_large(source.name, chosen.size, max_bytes)
+    return chosen
+
+
+async def examine_registered(source: Source, chosen: Choice, *, max_bytes: int) -> ModelManifest:
+    """Read and hash the files of a registered version that serving needs."""
+    files = [await _hashed(source, file.path, max_bytes=max_bytes) for file in chosen.files]
+    return _manifest(source, chosen.entry, files)
 
 
 async def examine_plain(source: Source, file: PlainFile, *, max_bytes: int) -> ModelManifest:

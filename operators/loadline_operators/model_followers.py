@@ -16,7 +16,7 @@ from loadline_contracts.model_uri import PlainFile
 from typing_extensions import override
 
 from loadline_operators.model_errors import FilesLostError, ModelError, TransientError, UnforeseenError
-from loadline_operators.model_examination import examine_plain, examine_registered
+from loadline_operators.model_examination import choose_registered, examine_plain, examine_registered
 from loadline_operators.model_facts import AliasFacts, ModelFacts
 from loadline_operators.model_sources import BucketOptions, ListedFile, Source, open_plain_file
 from loadline_operators.model_store import ModelStore
@@ -178,6 +178,7 @@ class VersionFollower(_ModelFollower):
 
     name: str
     version: str
+    facts: ModelFacts = field(default_factory=lambda: ModelFacts(changed_digest=None))
     _listing: tuple[ListedFile, ...] = ()
     _reread_at: float = 0
 
@@ -201,16 +202,19 @@ class VersionFollower(_ModelFollower):
             source = await self.around.registry.open(self.name, self.version)
             listing = await source.listing()
         if not self.facts.digest or not await self.around.store.has(self.facts.digest):
-            async with self.around.copies:
-                await self._read(source, listing)
+            await self._read(source, listing, turn=self.around.copies)
         elif listing != self._listing or _now() >= self._reread_at:
-            async with self.around.rereads:
-                await self._read(source, listing)
+            await self._read(source, listing, turn=self.around.rereads)
 
-    async def _read(self, source: Source, listing: tuple[ListedFile, ...]) -> None:
-        size = sum(file.size or 0 for file in listing)
-        self._note_copying(f"copying {len(listing)} files, {size} bytes")
-        found = await examine_registered(source, listing, max_bytes=self.around.options.max_model_bytes)
+    async def _read(self, source: Source, listing: tuple[ListedFile, ...], *, turn: asyncio.Semaphore) -> None:
+        limit = self.around.options.max_model_bytes
+        async with self.around.questions:
+            chosen = await choose_registered(source, listing, max_bytes=limit)
+        self._note_copying(f"copying {len(chosen.files)} files, {chosen.size} bytes")
+        async with turn:
+            await self._compare(source, listing, await examine_registered(source, chosen, max_bytes=limit))
+
+    async def _compare(self, source: Source, listing: tuple[ListedFile, ...], found: ModelManifest) -> None:
         stands = await self._pin(found, source)
         self._listing = listing
         self._reread_at = _now() + self.around.options.rehash_seconds
