@@ -7,7 +7,8 @@ ModelError
 └── TransientError
     ├── RegistryUnavailableError                                                          the registry says nothing
     ├── SourceUnavailableError                                                            an address says nothing
-    └── StoreUnavailableError                                                             the object store says nothing
+    ├── StoreUnavailableError                                                             the object store says nothing
+    └── UnforeseenError                                                                   the operator's log says more
 """
 
 from typing import ClassVar
@@ -20,7 +21,7 @@ class ModelError(Exception):
 
 
 class TransientError(ModelError):
-    """Somebody did not answer: the same question is worth asking again."""
+    """There was no answer: the same question is worth asking again."""
 
 
 class ModelNotFoundError(ModelError):
@@ -84,7 +85,7 @@ class ModelTooLargeError(ModelError):
     def __init__(self, model: str, size: int, limit: int) -> None:
         super().__init__(
             f"{model} is larger than the limit: {size} of {limit} bytes. "
-            "Make it smaller, or raise LOADLINE_MAX_MODEL_BYTES."
+            "Make it smaller, or raise operator.maxModelBytes of the chart."
         )
 
 
@@ -106,7 +107,8 @@ class SourceRefusedError(ModelError):
 
     def __init__(self, what: str, said: str) -> None:
         super().__init__(
-            f"{what} is refused ({said}): correct the address, or give the operator's source credentials access."
+            f"{what} is refused ({said}): correct the address, or give access to the credentials in the Secret "
+            "that modelFiles.s3.existingSecret of the chart names."
         )
 
 
@@ -147,3 +149,16 @@ class StoreUnavailableError(TransientError):
 
     def __init__(self, doing: str, said: str) -> None:
         super().__init__(f"The object store of the models' files failed at {doing} ({said}); it is tried again.")
+
+
+class UnforeseenError(TransientError):
+    """The operator has a fault that this model has met."""
+
+    reason: ClassVar[str] = "InternalError"
+
+    def __init__(self, model: str, error: Exception) -> None:
+        # The kind alone: a text that is another one each time would be written into the status each time.
+        super().__init__(
+            f"The operator failed at {model} in a way that it does not foresee ({type(error).__name__}); "
+            "it tries again. Please report what its log says."
+        )

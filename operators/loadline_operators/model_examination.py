@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -30,18 +31,39 @@ _BESIDE_THE_MODEL = {
     "serving_input_example.json",
 }
 _FOLDERS_BESIDE_THE_MODEL = {"metadata", "code"}
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# It makes texts, lists and mappings of whatever stands there: no tag, no date and no number can make it fail.
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _LOG_IT = "Convert it to ONNX and log it with mlflow.onnx.log_model."
 
 
-async def examine_registered(source: Source, listing: Sequence[ListedFile], *, max_bytes: int) -> ModelManifest:
-    """Read and hash the files of a registered version that serving needs."""
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The files of a registered version that serving needs, unread."""
+
+    entry: str
+    """The path of the ONNX file among them."""
+    files: tuple[ListedFile, ...]
+
+    @property
+    def size(self) -> int:
+        """How many bytes they are, as far as the listing tells."""
+        return sum(file.size or 0 for file in self.files)
+
+
+async def choose_registered(source: Source, listing: Sequence[ListedFile], *, max_bytes: int) -> Choice:
+    """Find what serving needs, and refuse what it cannot serve before it is read."""
     if not any(file.path == DESCRIPTION for file in listing):
         raise NotServableError(source.name, f"there is no {DESCRIPTION} among its files", _LOG_IT)
-    entry, kept = choose_files(await _description(source), listing, name=source.name)
-    _refuse_too_large(source.name, sum(file.size or 0 for file in kept), max_bytes)
-    files = [await _hashed(source, file.path, max_bytes=max_bytes) for file in kept]
-    return _manifest(source, entry, files)
+    entry, files = choose_files(await _description(source), listing, name=source.name)
+    chosen = Choice(entry=entry, files=files)
+    _refuse_too_large(source.name, chosen.size, max_bytes)
+    return chosen
+
+
+async def examine_registered(source: Source, chosen: Choice, *, max_bytes: int) -> ModelManifest:
+    """Read and hash the files of a registered version that serving needs."""
+    files = [await _hashed(source, file.path, max_bytes=max_bytes) for file in chosen.files]
+    return _manifest(source, chosen.entry, files)
 
 
 async def examine_plain(source: Source, file: PlainFile, *, max_bytes: int) -> ModelManifest:
@@ -66,7 +88,10 @@ def choose_files(description: str, listing: Sequence[ListedFile], *, name: str) 
         known = ", ".join(sorted(map(str, flavors))) if isinstance(flavors, dict) and flavors else "none"
         raise NotServableError(name, f"it holds no ONNX model (its flavors: {known})", _LOG_IT)
     entry = onnx.get("data")
-    if not isinstance(entry, str) or entry not in {file.path for file in listing}:
+    if not isinstance(entry, str):
+        # Not quoted: a few aliases are enough to make its text larger than the memory.
+        raise NotServableError(name, f"its {DESCRIPTION} names no file as the ONNX model", "Log it again.")
+    if entry not in {file.path for file in listing}:
         raise NotServableError(
             name, f"its {DESCRIPTION} names {entry!r}, which is not among its files", "Log it again."
         )
@@ -77,7 +102,7 @@ def choose_files(description: str, listing: Sequence[ListedFile], *, name: str) 
 def _parsed(description: str, name: str) -> dict[str, Any]:
     try:
         _refuse_deep(description, name)
-        model = yaml.load(description, Loader=_LOADER)  # noqa: S506  # both are safe loaders
+        model = yaml.load(description, Loader=_LOADER)  # noqa: S506  # it makes no objects
     except yaml.YAMLError as error:
         raise NotServableError(name, f"its {DESCRIPTION} is not YAML", "Log it again.") from error
     if not isinstance(model, dict):
@@ -115,7 +140,9 @@ async def _description(source: Source) -> str:
     async with aclosing(source.read(DESCRIPTION)) as pieces:
         async for piece in pieces:
             text += piece
-            _refuse_too_large(f"The {DESCRIPTION} of {source.name}", len(text), _MAX_DESCRIPTION_BYTES)
+            if len(text) > _MAX_DESCRIPTION_BYTES:
+                why = f"its {DESCRIPTION} is larger than {_MAX_DESCRIPTION_BYTES} bytes"
+                raise NotServableError(source.name, why, "Log it again without what makes it so large.")
     return text.decode(errors="replace")
 
 

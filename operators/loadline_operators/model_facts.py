@@ -9,7 +9,11 @@ from loadline_operators.model_errors import AliasNotFoundError, ModelError, Stor
 from loadline_operators.planning import Resolution
 
 NOT_ASKED_YET = "NotAskedYet"
+"""Nothing newer is known than what the object's status says."""
 COPYING = "CopyingModel"
+RESOLVING = "ResolvingModel"
+UNDER_WAY = frozenset({NOT_ASKED_YET, COPYING, RESOLVING})
+"""Reasons that are no failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +22,8 @@ class LastKnown:
 
     version: str
     digest: str
+    confirmed: bool = False
+    """This operator has asked since, so that a status tells nothing newer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +42,8 @@ class ModelFacts:
 
     digest: str = ""
     """The digest that stands, whose files were put on the store."""
-    changed_digest: str = ""
-    """The digest of the bytes that the registry has now, where that is another one."""
+    changed_digest: str | None = ""
+    """The digest of the bytes that the registry has now, where that is another one; None before they were read."""
     error: ModelError | None = None
     """Why the last look failed."""
     copying: str = ""
@@ -63,37 +69,49 @@ def answer(
         digest=last.digest if last else "",
         reason=NOT_ASKED_YET,
         message=f"{reference.uri} is being looked up.",
+        changed_digest=None,
     )
+    confirmed = last is not None and last.confirmed
     match reference:
         case PlainFile():
-            return _answer_for(known, short_sha256(reference.sha256), models)
+            return _answer_for(known, short_sha256(reference.sha256), models, confirmed=confirmed)
         case RegisteredVersion():
-            return _answer_for(known, reference.version, models)
+            return _answer_for(known, reference.version, models, confirmed=confirmed)
         case RegisteredAlias():
-            return _answer_for_alias(known, reference, aliases, models)
+            return _answer_for_alias(known, reference, aliases, models, confirmed=confirmed)
 
 
 def _answer_for_alias(
-    known: Resolution, reference: RegisteredAlias, facts: AliasFacts, models: Mapping[str, ModelFacts]
+    known: Resolution,
+    reference: RegisteredAlias,
+    facts: AliasFacts,
+    models: Mapping[str, ModelFacts],
+    *,
+    confirmed: bool,
 ) -> Resolution:
     if facts.aliases is None:
         return _unanswered(known, known.version, facts.error) if facts.error else known
     version = facts.aliases.get(reference.alias)
     if version is None:
         return _unanswered(known, "", AliasNotFoundError(reference.name, reference.alias, "the registry"))
-    return _stale(_answer_for(known, version, models), facts.error)
+    return _stale(_answer_for(known, version, models, confirmed=confirmed), facts.error)
 
 
-def _answer_for(known: Resolution, version: str, models: Mapping[str, ModelFacts]) -> Resolution:
+def _answer_for(known: Resolution, version: str, models: Mapping[str, ModelFacts], *, confirmed: bool) -> Resolution:
     facts = models.get(version, ModelFacts())
     if facts.error is not None and not (facts.digest and isinstance(facts.error, TransientError)):
         return _unanswered(known, version, facts.error)
     if facts.digest:
         found = replace(known, version=version, digest=facts.digest, changed_digest=facts.changed_digest)
         return _stale(_resolved(found), facts.error)
-    if facts.copying:
+    same = bool(known.digest) and version == known.version
+    if facts.copying and not same:
         return replace(known, reason=COPYING, message=f"Version {version}: {facts.copying}.")
-    return known
+    if not confirmed:
+        return known
+    if same:
+        return _resolved(known)
+    return replace(known, reason=RESOLVING, message=f"Version {version} is being looked up.")
 
 
 def _unanswered(known: Resolution, version: str, error: ModelError) -> Resolution:

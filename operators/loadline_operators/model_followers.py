@@ -15,8 +15,8 @@ from loadline_contracts.model_files import ModelManifest
 from loadline_contracts.model_uri import PlainFile
 from typing_extensions import override
 
-from loadline_operators.model_errors import FilesLostError, ModelError, TransientError
-from loadline_operators.model_examination import examine_plain, examine_registered
+from loadline_operators.model_errors import FilesLostError, ModelError, TransientError, UnforeseenError
+from loadline_operators.model_examination import choose_registered, examine_plain, examine_registered
 from loadline_operators.model_facts import AliasFacts, ModelFacts
 from loadline_operators.model_sources import BucketOptions, ListedFile, Source, open_plain_file
 from loadline_operators.model_store import ModelStore
@@ -101,6 +101,10 @@ class AliasFollower:
             return AliasFacts(aliases=self.facts.aliases, error=error)
         except ModelError as error:
             return AliasFacts(error=error)
+        except Exception as error:
+            # The last line of defence: an unforeseen error of one model must not end the others.
+            log.exception("Failed in an unforeseen way", model=self.name)
+            return AliasFacts(aliases=self.facts.aliases, error=UnforeseenError(f"the aliases of {self.name}", error))
 
 
 @dataclass(kw_only=True)
@@ -128,6 +132,10 @@ class _ModelFollower(ABC):
             await self._look_at_bytes()
         except ModelError as error:
             return error
+        except Exception as error:
+            # The last line of defence: an unforeseen error of one model must not end the others.
+            log.exception("Failed in an unforeseen way", model=self._title)
+            return UnforeseenError(self._title, error)
         return None
 
     async def _read_pin(self) -> None:
@@ -144,6 +152,11 @@ class _ModelFollower(ABC):
         if facts != self.facts:
             self.facts = facts
             self.changed()
+
+    @property
+    @abstractmethod
+    def _title(self) -> str:
+        """What it is called in messages."""
 
     @property
     @abstractmethod
@@ -165,8 +178,14 @@ class VersionFollower(_ModelFollower):
 
     name: str
     version: str
+    facts: ModelFacts = field(default_factory=lambda: ModelFacts(changed_digest=None))
     _listing: tuple[ListedFile, ...] = ()
     _reread_at: float = 0
+
+    @property
+    @override
+    def _title(self) -> str:
+        return f"version {self.version} of model {self.name!r}"
 
     @property
     @override
@@ -183,16 +202,19 @@ class VersionFollower(_ModelFollower):
             source = await self.around.registry.open(self.name, self.version)
             listing = await source.listing()
         if not self.facts.digest or not await self.around.store.has(self.facts.digest):
-            async with self.around.copies:
-                await self._read(source, listing)
+            await self._read(source, listing, turn=self.around.copies)
         elif listing != self._listing or _now() >= self._reread_at:
-            async with self.around.rereads:
-                await self._read(source, listing)
+            await self._read(source, listing, turn=self.around.rereads)
 
-    async def _read(self, source: Source, listing: tuple[ListedFile, ...]) -> None:
-        size = sum(file.size or 0 for file in listing)
-        self._note_copying(f"copying {len(listing)} files, {size} bytes")
-        found = await examine_registered(source, listing, max_bytes=self.around.options.max_model_bytes)
+    async def _read(self, source: Source, listing: tuple[ListedFile, ...], *, turn: asyncio.Semaphore) -> None:
+        limit = self.around.options.max_model_bytes
+        async with self.around.questions:
+            chosen = await choose_registered(source, listing, max_bytes=limit)
+        self._note_copying(f"copying {len(chosen.files)} files, {chosen.size} bytes")
+        async with turn:
+            await self._compare(source, listing, await examine_registered(source, chosen, max_bytes=limit))
+
+    async def _compare(self, source: Source, listing: tuple[ListedFile, ...], found: ModelManifest) -> None:
         stands = await self._pin(found, source)
         self._listing = listing
         self._reread_at = _now() + self.around.options.rehash_seconds
@@ -218,6 +240,11 @@ class FileFollower(_ModelFollower):
     """Is one plain file on the store?"""
 
     file: PlainFile
+
+    @property
+    @override
+    def _title(self) -> str:
+        return self.file.uri
 
     @property
     @override

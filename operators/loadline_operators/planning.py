@@ -15,8 +15,8 @@ Manifest = dict[str, Any]
 class Resolution:
     """What is known of the model that ``spec.model`` names.
 
-    ``pending`` has not been looked up yet, ``failed`` says why in ``reason`` and ``message``. ``stale`` means that the
-    answer is an earlier one, since the registry does not answer now.
+    ``pending`` is not known yet, ``failed`` is not to be had; ``reason`` and ``message`` say why. ``stale`` means that
+    the answer is an earlier one, since whoever would know does not answer now.
     """
 
     state: Literal["pending", "resolved", "failed"]
@@ -26,8 +26,8 @@ class Resolution:
     stale: bool = False
     reason: str = ""
     message: str = ""
-    changed_digest: str = ""
-    """The digest that the same version has now, when that is not the pinned one."""
+    changed_digest: str | None = ""
+    """The digest that the same version has now, when that is not the pinned one; None when it was not looked at yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from loadline_contracts.model_uri import (
 )
 
 from loadline_operators.model_errors import StoreUnavailableError
-from loadline_operators.model_facts import AliasFacts, LastKnown, answer, short_sha256
+from loadline_operators.model_facts import NOT_ASKED_YET, AliasFacts, LastKnown, answer, short_sha256
 from loadline_operators.model_followers import (
     AliasFollower,
     FileFollower,
@@ -46,6 +46,12 @@ class _Interest:
     last: LastKnown | None
     told: Resolution
 
+    def tell(self, found: Resolution) -> None:
+        """Note an answer. From the first one on, the object's status has no say any more."""
+        self.told = found
+        if found.reason != NOT_ASKED_YET:
+            self.last = LastKnown(version=found.version, digest=found.digest, confirmed=True)
+
 
 class _Topic:
     """One registered model, or one plain file: who asks for it, and who follows it."""
@@ -66,7 +72,9 @@ class _Topic:
         """What is known for this reference; from now on the holder hears of changes."""
         interest = self.interests.get(holder)
         if interest is None or interest.reference != reference:
-            interest = _Interest(reference=reference, last=last, told=self._answer(reference, last))
+            found = self._answer(reference, last)
+            interest = _Interest(reference=reference, last=last, told=found)
+            interest.tell(found)
             self.interests[holder] = interest
             self.follow()
         return interest.told
@@ -132,10 +140,8 @@ class _Topic:
         self.follow()
         for holder, interest in tuple(self.interests.items()):
             found = self._answer(interest.reference, interest.last)
-            if found.state == "resolved":
-                interest.last = LastKnown(version=found.version, digest=found.digest)
             if found != interest.told:
-                interest.told = found
+                interest.tell(found)
                 self._tell(holder)
                 log.info(
                     "Resolved model anew",

@@ -22,6 +22,8 @@ from loadline_operators.modeldeployment.diagnosis import (
 from loadline_operators.modeldeployment.rollout import Member, Rollout
 from loadline_operators.planning import Observed, PlanSettings, PodFact
 
+UNCHECKED: Final = "; not checked again since: "
+"""What stands in ModelResolved between an earlier answer and the reason why there is no newer one."""
 _FETCH_PATIENCE: Final = timedelta(seconds=5)
 _SILENCE_PATIENCE: Final = timedelta(seconds=30)
 """How long Envoys may be silent before that is more than a reading that failed."""
@@ -82,6 +84,11 @@ def _dated(kind: ConditionType, judgement: Judgement, before: Condition | None, 
     )
 
 
+def last_said(parent: ModelDeployment, kind: ConditionType) -> Condition | None:
+    """Return a condition as the status has it."""
+    return next((condition for condition in parent.status.conditions if condition.type == kind), None)
+
+
 def is_not_ready(judged: Sequence[Condition]) -> bool:
     """Return whether the object has not reached its spec."""
     return any(condition.type == ConditionType.READY and condition.status != "True" for condition in judged)
@@ -100,13 +107,17 @@ def model_resolved(view: View) -> Judgement:
         )
     found = f"{resolution.uri} is version {resolution.version}, {resolution.digest[:19]}"
     if resolution.stale:
-        return yes(Reason.REGISTRY_UNAVAILABLE, f"{found}; not checked again since: {resolution.message}")
+        return yes(Reason(resolution.reason), f"{found}{UNCHECKED}{resolution.message}")
     return yes(Reason.RESOLVED, found)
 
 
 def digest_changed(view: View) -> Judgement:
     """Judge whether the registry changed bytes under a version that is pinned."""
-    resolution = view.observed.resolution
+    resolution, known = view.observed.resolution, view.parent.status.model
+    if resolution.changed_digest is None and known is not None and known.digest == resolution.digest:
+        before = last_said(view.parent, ConditionType.DIGEST_CHANGED)
+        if before is not None and before.status == "True":
+            return yes(Reason.DIGEST_CHANGED, before.message)
     if not resolution.changed_digest:
         return no(Reason.DIGEST_PINNED)
     return yes(

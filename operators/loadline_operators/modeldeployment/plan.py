@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from loadline_contracts.conditions import ConditionType
 from loadline_contracts.modeldeployment import (
     ArmWeight,
     Condition,
@@ -16,6 +17,7 @@ from loadline_contracts.modeldeployment import (
     TrafficStatus,
 )
 
+from loadline_operators.model_facts import COPYING, NOT_ASKED_YET, UNDER_WAY, short_sha256
 from loadline_operators.modeldeployment import children, conditions, names
 from loadline_operators.modeldeployment.conditions import View
 from loadline_operators.modeldeployment.durations import parse_duration
@@ -82,18 +84,42 @@ def plan(parent: ModelDeployment, observed: Observed, *, settings: PlanSettings,
 
 
 def _remembered(parent: ModelDeployment, resolution: Resolution) -> Resolution:
-    """Take the status's word for the model while the registry has not been asked yet, as after a restart."""
-    known = parent.status.model
-    if resolution.state != "pending" or known is None or known.uri != parent.spec.model.uri:
+    """Take the status's word for the model while nothing newer is known, as after a restart."""
+    known, said = parent.status.model, conditions.last_said(parent, ConditionType.MODEL_RESOLVED)
+    if said is None or _is_news(parent, resolution, said):
         return resolution
-    return Resolution(
-        state="resolved",
-        uri=known.uri,
-        version=known.version,
-        digest=known.digest,
-        stale=bool(resolution.reason),
-        message=resolution.message,
-    )
+    if said.status == "True" and known and _is_the_same_model(parent, known):
+        why = said.message.partition(conditions.UNCHECKED)[2]
+        return replace(
+            resolution,
+            state="resolved",
+            version=known.version,
+            digest=known.digest,
+            stale=bool(why),
+            reason=said.reason if why else "",
+            message=why,
+        )
+    if said.status != "True" and said.observed_generation == parent.metadata.generation:
+        return replace(
+            resolution,
+            state="failed" if said.status == "False" else "pending",
+            reason=said.reason,
+            message=said.message,
+        )
+    return resolution
+
+
+def _is_news(parent: ModelDeployment, resolution: Resolution, said: Condition) -> bool:
+    if resolution.reason != COPYING or parent.spec.model.sha256 is None:
+        return resolution.reason != NOT_ASKED_YET
+    # Why a plain file could not be had is said until it can: it is always the same file. An alias may have moved.
+    failed = said.status != "True" and said.reason not in UNDER_WAY
+    return not failed or said.observed_generation != parent.metadata.generation
+
+
+def _is_the_same_model(parent: ModelDeployment, known: ModelStatus) -> bool:
+    sha256 = parent.spec.model.sha256
+    return known.uri == parent.spec.model.uri and (sha256 is None or known.version == short_sha256(sha256))
 
 
 def wanted_template(parent: ModelDeployment, observed: Observed, settings: PlanSettings) -> RevisionTemplate | None:

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     HEALTHY = "Healthy"
     RESOLVED = "Resolved"
     REGISTRY_UNAVAILABLE = "RegistryUnavailable"
+    INTERNAL_ERROR = "InternalError"
     MODEL_NOT_FOUND = "ModelNotFound"
     VERSION_NOT_FOUND = "VersionNotFound"
     ALIAS_NOT_FOUND = "AliasNotFound"

@@ -7,6 +7,7 @@ from loadline_operators.model_errors import (
     ModelNotFoundError,
     NotServableError,
     RegistryUnavailableError,
+    SourceUnavailableError,
     StoreUnavailableError,
 )
 from loadline_operators.model_facts import AliasFacts, LastKnown, ModelFacts, answer
@@ -16,6 +17,7 @@ ALIAS = RegisteredAlias(name="iris", alias="champion")
 VERSION = RegisteredVersion(name="iris", version="3")
 OLD, NEW, OTHER = ("sha256:" + digit * 64 for digit in "012")
 LAST = LastKnown(version="3", digest=OLD)
+FOUND = LastKnown(version="3", digest=OLD, confirmed=True)
 DOWN = RegistryUnavailableError("the registry", "ConnectError")
 STORE_DOWN = StoreUnavailableError("a look", "ConnectError")
 REFUSED = NotServableError("version 4", "it holds no ONNX model", "Convert it.")
@@ -33,6 +35,35 @@ def test_nothing_is_known_before_anybody_answered() -> None:
 
 def test_a_status_from_before_is_passed_on_while_nothing_newer_is_known() -> None:
     assert (known(last=LAST).state, known(last=LAST).digest) == ("pending", OLD)
+
+
+def test_what_this_operator_found_itself_needs_no_word_of_a_status() -> None:
+    found = known(TO_3, FOUND)
+    assert (found.state, found.version, found.digest, found.stale) == ("resolved", "3", OLD, False)
+
+
+def test_an_alias_that_just_moved_leads_nowhere_yet() -> None:
+    found = known(TO_4, FOUND)
+    assert (found.state, found.digest, found.reason) == ("pending", OLD, "ResolvingModel")
+    assert "4" in found.message
+
+
+def test_a_version_that_is_copied_anew_after_a_restart_is_no_news() -> None:
+    found = known(TO_3, LAST, v3=ModelFacts(copying="copying 1 files, 9 bytes"))
+    assert (found.state, found.reason) == ("pending", "NotAskedYet")
+
+
+def test_bytes_that_were_not_compared_yet_are_not_called_the_same() -> None:
+    assert known(TO_3, FOUND).changed_digest is None
+    assert known(TO_3, LAST, v3=ModelFacts(digest=OLD, changed_digest=None)).changed_digest is None
+
+
+def test_another_sha256_under_the_same_address_is_another_model() -> None:
+    file = PlainFile(uri="https://files.example/iris.onnx", sha256="ab" * 32)
+    before = LastKnown(version="sha256:cdcdcdcdcdcd", digest=OLD, confirmed=True)
+    away = SourceUnavailableError(file.uri, "HTTP 503")
+    found = answer(file, AliasFacts(), {"sha256:abababababab": ModelFacts(error=away)}, before)
+    assert (found.state, found.reason) == ("pending", "SourceUnavailable")
 
 
 def test_an_alias_leads_to_the_digest_of_its_version() -> None:

@@ -144,7 +144,7 @@ def test_the_old_revision_keeps_its_pods_while_neither_has_those_that_are_needed
 
 def test_a_lost_registry_leaves_a_ready_object_ready() -> None:
     subject, world = settled(parent(), resolved())
-    away = Resolution(state="pending", uri="models:/digits/1", reason="RegistryUnavailable", message="no answer in 5 s")
+    away = replace(resolved(), stale=True, reason="RegistryUnavailable", message="no answer in 5 s")
     planned = look(subject, replace(world, resolution=away))
 
     assert condition(planned, "Ready").status == "True"
