@@ -189,7 +189,7 @@ def _demo(cluster: str, train_python: Path) -> None:
         _wait_until_ready(kubectl, example, versions[example])
         compared.append(_compare(example, versions[example], gateway))
     _print_table(compared)
-    _print_next(kubectl.context, gateway, compared[0])
+    _print_next(cluster, gateway, compared[0])
     wrong = [found.example.name for found in compared if not found.same]
     if wrong:
         raise DemoError(f"served answers of {', '.join(wrong)} differ from the framework's by more than {TOLERANCE:g}")
@@ -335,7 +335,7 @@ def _print_table(compared: list[Compared]) -> None:
         print(head + "   " + "".join(f"{found.differences[way]:<16.1e}" for way in ways))
 
 
-def _print_next(context: str, gateway: str, first: Compared) -> None:
+def _print_next(cluster: str, gateway: str, first: Compared) -> None:
     """Commands that work as they stand."""
     _step("Next")
     name, row = first.example.name, first.held_out.rows[0]
@@ -346,8 +346,10 @@ def _print_next(context: str, gateway: str, first: Compared) -> None:
         "data": [float(f"{value:.6g}") for value in row.ravel()],
     }
     url = f"http://{gateway}/{NAMESPACE}/{name}"
-    print(f"  kubectl --context {context} get md")
-    print(f"  kubectl --context {context} describe md {name}")
+    # The cluster's kubectl lies in the cache, which is on nobody's PATH yet.
+    print(f'  eval "$({sys.executable} -m loadline_cluster env --name {cluster})"')
+    print("  kubectl get md")
+    print(f"  kubectl describe md {name}")
     print(f"  curl {url}/v2/models/{name}")
     print(f"  curl {url}/v2/models/{name}/infer -d '{json.dumps({'inputs': [tensor]})}'")
 

@@ -3,24 +3,16 @@
 A `RequestError` is an answer to one caller; a `StartupFault` ends the process and is told to the operator.
 """
 
-from enum import StrEnum
 from typing import ClassVar
 
-
-class Reason(StrEnum):
-    """Why a pod does not start, in the words that become a condition's reason."""
-
-    MODEL_FILES_UNAVAILABLE = "ModelFilesUnavailable"
-    DIGEST_MISMATCH = "DigestMismatch"
-    NOT_ONNX = "NotOnnx"
-    UNSUPPORTED_OPERATOR = "UnsupportedOperator"
-    MODEL_LOAD_FAILED = "ModelLoadFailed"
-    WARMUP_FAILED = "WarmupFailed"
-    BAD_SETTINGS = "BadSettings"
+from loadline_contracts.conditions import Reason
 
 
 class StartupFault(Exception):  # noqa: N818 - "fault" is the word of the operator's conditions
-    """A definite fault: trying again with the same files and settings ends the same way."""
+    """A definite fault: trying again with the same files and settings ends the same way.
+
+    Its reason becomes that of the object's condition.
+    """
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

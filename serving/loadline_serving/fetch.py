@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TypeVar
 
 import obstore
+from loadline_contracts.conditions import Reason
 from loadline_contracts.model_files import (
     FILES_FOLDER,
     MANIFEST_NAME,
@@ -27,7 +28,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import ObjectStore, from_url
 from pydantic import ValidationError
 
-from loadline_serving.errors import Reason, StartupFault
+from loadline_serving.errors import StartupFault
 from loadline_serving.settings import FetchSettings
 
 log = logging.getLogger(__name__)

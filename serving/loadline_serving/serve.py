@@ -9,10 +9,11 @@ from threading import Thread
 from time import monotonic
 from typing import Any, TypeVar
 
+from loadline_contracts.conditions import Reason
 from loadline_contracts.model_files import FILES_FOLDER, MANIFEST_NAME, ModelManifest
 from pydantic import ValidationError
 
-from loadline_serving.errors import Reason, StartupFault
+from loadline_serving.errors import StartupFault
 from loadline_serving.http.app import Front
 from loadline_serving.http.infer import AsgiApp, InferEndpoint
 from loadline_serving.http.server import HttpServer, listen

@@ -15,10 +15,11 @@ import numpy as np
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime as ort
+from loadline_contracts.conditions import Reason
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from loadline_serving.datatypes import BY_ONNX_TYPE, Array
-from loadline_serving.errors import InferenceFailedError, Reason, StartupFault
+from loadline_serving.errors import InferenceFailedError, StartupFault
 from loadline_serving.settings import GraphOptimization
 from loadline_serving.signature import VARIABLE, Signature, TensorSpec
 

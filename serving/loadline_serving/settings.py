@@ -4,11 +4,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
+from loadline_contracts.conditions import Reason
 from loadline_contracts.model_files import ModelDigest
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from loadline_serving.errors import Reason, StartupFault
+from loadline_serving.errors import StartupFault
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -28,6 +29,37 @@ def test_a_union_that_no_structural_schema_can_say_is_refused() -> None:
 def test_an_unknown_word_is_refused_and_not_dropped() -> None:
     with pytest.raises(UnstructuralSchemaError, match="prefixItems"):
         structural({"type": "array", "prefixItems": []}, {}, ".spec.x")
+
+
+def test_pattern_and_length_of_map_keys_become_a_rule() -> None:
+    made = structural(
+        {"type": "object", "patternProperties": {"^a+$": {"type": "string"}}, "propertyNames": {"maxLength": 9}}, {}
+    )
+
+    assert made["additionalProperties"] == {"type": "string"}
+    assert [rule["rule"] for rule in made["x-kubernetes-validations"]] == [
+        "self.all(k, size(k) <= 9 && k.matches('^a+$'))"
+    ]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"propertyNames": {"maxLength": 9}, "additionalProperties": {"type": "string"}},
+        {"propertyNames": {"minLength": 2}, "patternProperties": {"^a+$": {"type": "string"}}},
+    ],
+)
+def test_a_constraint_of_map_keys_that_has_no_rule_is_refused_and_not_dropped(keys: dict[str, Any]) -> None:
+    with pytest.raises(UnstructuralSchemaError, match="propertyNames"):
+        structural({"type": "object", **keys}, {}, ".spec.x")
+
+
+def test_no_rule_parses_a_quantity_that_the_pattern_refuses() -> None:
+    resources = ModelDeployment.model_json_schema()["$defs"]["Resources"]
+    (rule,) = (found["rule"] for found in resources["x-kubernetes-validations"])
+    (values,) = resources["properties"]["limits"]["patternProperties"].values()
+
+    assert rule.count("quantity(self.") == rule.count(f".matches(r'{values['pattern']}')") == 2
 
 
 WRITTEN = [

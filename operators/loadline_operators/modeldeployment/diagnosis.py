@@ -32,6 +32,7 @@ _REMEDIES: Final = {
     Reason.UNSUPPORTED_OPERATOR: "Export the model with operators and an opset that the runtime has",
     Reason.MODEL_LOAD_FAILED: "Export the model again and check it with ONNX Runtime",
     Reason.WARMUP_FAILED: "Check that the model runs on inputs of its own signature",
+    Reason.BAD_SETTINGS: "Check spec.runtime and spec.pod.env, or the chart's address of the object store",
     Reason.DIGEST_MISMATCH: "Remove the damaged copy from the object store, or register the model again",
 }
 

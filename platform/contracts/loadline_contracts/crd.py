@@ -1,8 +1,9 @@
 """How does a contract become a CustomResourceDefinition that an API server accepts?
 
 pydantic's JSON schema uses words that a structural schema refuses or drops (``$ref``, ``anyOf`` with null, ``const``,
-``title``, ``patternProperties``); ``structural`` rewrites them and refuses what it does not know, so that nothing is
-lost silently.
+``patternProperties``, ``propertyNames``); ``structural`` rewrites them and refuses what it does not know, so that no
+constraint is lost silently. What goes without a trace constrains nothing: ``title``, which repeats a name, and
+``additionalProperties`` where it is no schema, since the API server judges unknown fields by itself.
 """
 
 from collections.abc import Mapping
@@ -98,24 +99,43 @@ def structural(schema: Mapping[str, Any], definitions: Mapping[str, Any], path: 
         }
         if schema.get("required"):
             result["required"] = schema["required"]
-    elif "patternProperties" in schema:
-        result |= _keyed(schema["patternProperties"], result, definitions, path)
-    elif isinstance(values := schema.get("additionalProperties"), Mapping):
-        result["additionalProperties"] = structural(values, definitions, f"{path}.*")
+    else:
+        result |= _map(schema, result, definitions, path)
     if "items" in schema:
         result["items"] = structural(schema["items"], definitions, f"{path}[]")
     return result
 
 
-def _keyed(patterns: Mapping[str, Schema], own: Schema, definitions: Mapping[str, Any], path: str) -> Schema:
-    """Say a pattern of map keys as a CEL rule, the only form that it has there."""
+def _map(schema: Mapping[str, Any], own: Schema, definitions: Mapping[str, Any], path: str) -> Schema:
+    if "patternProperties" in schema:
+        return _keyed(schema, own, definitions, path)
+    if "propertyNames" in schema:
+        raise UnstructuralSchemaError(path, "propertyNames without a pattern")
+    values = schema.get("additionalProperties")
+    return {"additionalProperties": structural(values, definitions, f"{path}.*")} if isinstance(values, Mapping) else {}
+
+
+def _keyed(schema: Mapping[str, Any], own: Schema, definitions: Mapping[str, Any], path: str) -> Schema:
+    """Say what map keys must be as a CEL rule, the only form that it has there."""
+    patterns, names = schema["patternProperties"], schema.get("propertyNames", {})
     if len(patterns) != 1:
         raise UnstructuralSchemaError(path, "patternProperties with several patterns")
+    if names and set(names) != {"maxLength"}:
+        raise UnstructuralSchemaError(path, f"propertyNames with {', '.join(sorted(names))}")
     ((pattern, values),) = patterns.items()
-    rule = {"rule": f"self.all(k, k.matches('{pattern}'))", "message": f"each key must match {pattern}"}
     return {
         "additionalProperties": structural(values, definitions, f"{path}.*"),
-        "x-kubernetes-validations": [rule, *own.get("x-kubernetes-validations", [])],
+        "x-kubernetes-validations": [_key_rule(pattern, names), *own.get("x-kubernetes-validations", [])],
+    }
+
+
+def _key_rule(pattern: str, names: Mapping[str, int]) -> Schema:
+    if not names:
+        return {"rule": f"self.all(k, k.matches('{pattern}'))", "message": f"each key must match {pattern}"}
+    longest = names["maxLength"]
+    return {
+        "rule": f"self.all(k, size(k) <= {longest} && k.matches('{pattern}'))",
+        "message": f"each key must match {pattern} and have at most {longest} characters",
     }
 
 

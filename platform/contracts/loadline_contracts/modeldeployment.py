@@ -17,7 +17,7 @@ _OPAQUE: Final[dict[str, Any]] = {"type": "object", "x-kubernetes-preserve-unkno
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _DNS_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|e[0-9]+)?$"
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|e[0-9]{1,2})?$"
 _DURATION = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 
 
@@ -178,8 +178,30 @@ class Access(Contract):
     """Callers show a JSON web token as `Authorization: Bearer …`."""
 
 
+def _is_quantity(cel: str) -> str:
+    """Say in CEL whether a value may be parsed.
+
+    Rules are asked even where a pattern is not met, and parsing 1e999999999 keeps an API server busy for minutes.
+    """
+    return f"(type({cel}) == int || {cel}.matches(r'{_QUANTITY}'))"
+
+
+def _as_quantity(cel: str) -> str:
+    return f"(type({cel}) == int ? quantity('0').add(int({cel})) : quantity({cel}))"
+
+
 class Resources(Contract):
     """What the serving container asks of its node."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rule(
+            "self.requests.all(k, !(k in self.limits) "
+            f"|| !{_is_quantity('self.requests[k]')} || !{_is_quantity('self.limits[k]')} "
+            f"|| {_as_quantity('self.requests[k]')}.compareTo({_as_quantity('self.limits[k]')}) <= 0)",
+            "requests must not be larger than limits; where left out, requests are cpu 250m and memory 256Mi, "
+            "limits memory 1Gi",
+        )
+    )
 
     requests: dict[LabelKey, Quantity] = Field(
         default={"cpu": "250m", "memory": "256Mi"}, json_schema_extra={"maxProperties": 16}
@@ -191,6 +213,20 @@ class Resources(Contract):
 
 class Toleration(Contract):
     """A taint that pods may stand."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.operator != 'Exists' || !has(self.value) || self.value == ''",
+                "operator Exists takes no value; leave it out, or use operator Equal",
+            ),
+            ("self.operator == 'Exists' || has(self.key)", "operator Equal needs a key; only Exists may leave it out"),
+            (
+                "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+                "tolerationSeconds belongs to effect NoExecute",
+            ),
+        )
+    )
 
     key: LabelKey | None = None
     """Key of the taint; every key when left out, with operator Exists."""
@@ -206,6 +242,24 @@ class Toleration(Contract):
 
 class NodeRequirement(Contract):
     """A condition on a node's labels."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!(self.operator in ['In', 'NotIn']) || size(self.values) > 0",
+                "operators In and NotIn need at least one of values",
+            ),
+            (
+                "!(self.operator in ['Exists', 'DoesNotExist']) || size(self.values) == 0",
+                "operators Exists and DoesNotExist take no values",
+            ),
+            (
+                "!(self.operator in ['Gt', 'Lt']) "
+                "|| (size(self.values) == 1 && self.values[0].matches('^[0-9]{1,18}$'))",
+                "operators Gt and Lt need exactly one of values, a whole number",
+            ),
+        )
+    )
 
     key: LabelKey
     """Label key."""

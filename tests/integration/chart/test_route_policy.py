@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from support import manifests, names
-from support.cluster import Cluster, CommandFailedError, Manifest
+from support.cluster import Cluster, Manifest
+from support.people import Person, person
 
 VICTIM = "payments"
 OPERATOR = f"system:serviceaccount:{names.SYSTEM}:{names.OPERATOR}"
@@ -41,29 +42,6 @@ def _route(home: str, *rules: Manifest, kind: str = "HTTPRoute", **spec: Any) ->
     }
 
 
-class Person:
-    """Somebody who may write routes in one namespace, and in no other."""
-
-    def __init__(self, cluster: Cluster, name: str) -> None:
-        self._cluster = cluster
-        self._name = name
-
-    def apply(self, manifest: Manifest) -> None:
-        """Apply as this person."""
-        self._cluster.kubectl(
-            *("apply", "--server-side", "--force-conflicts", "--validate=strict", "--as", self._name, "-f", "-"),
-            given=json.dumps(manifest),
-        )
-
-    def is_refused(self, manifest: Manifest) -> str:
-        """What admission says to this person; an accepted manifest fails the test."""
-        try:
-            self.apply(manifest)
-        except CommandFailedError as error:
-            return str(error)
-        raise AssertionError(f"admission let {self._name} apply {json.dumps(manifest)}")
-
-
 @pytest.fixture(scope="module")
 def home(cluster: Cluster) -> Iterator[str]:
     """The namespace of somebody who wants more."""
@@ -76,17 +54,7 @@ def home(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def thief(cluster: Cluster, home: str) -> Person:
     """A ServiceAccount that may write any route of its namespace."""
-    meta = {"name": "thief", "namespace": home}
-    rights = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["*"], "verbs": ["*"]}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "thief"}
-    subject = {"kind": "ServiceAccount", **meta}
-    rbac = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": meta}
-    cluster.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
-        {**rbac, "kind": "Role", "rules": [rights]},
-        {**rbac, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]},
-    )
-    return Person(cluster, f"system:serviceaccount:{home}:thief")
+    return person(cluster, "thief", home, {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["*"]})
 
 
 @pytest.fixture
@@ -204,7 +172,7 @@ def test_not_even_an_administrator_takes_a_path_by_mistake(cluster: Cluster, hom
 
 def test_the_operators_routes_pass_and_can_be_labelled_and_collected(cluster: Cluster, home: str) -> None:
     route = _route(home, _rule(_prefix("/")), hostnames=["fraud.example.com"])
-    Person(cluster, OPERATOR).apply(route)
+    Person(cluster=cluster, name=OPERATOR).apply(route)
     cluster.kubectl("label", "httproute", "web", "team=risk", "--namespace", home)
     cluster.kubectl("delete", "httproute", "web", "--namespace", home, "--cascade=foreground")
     assert cluster.get("HTTPRoute", "web", home) is None

@@ -31,12 +31,33 @@ def dry_run(cluster: Cluster, manifest: Manifest, validation: str = "Strict") ->
 
 JWT = {"issuer": "https://i.example.com", "audiences": ["a"]}
 
+
+def resources(requests: Manifest, limits: Manifest) -> Manifest:
+    return md(pod={"resources": {"requests": requests, "limits": limits}})
+
+
+def stands(toleration: Manifest) -> Manifest:
+    return md(pod={"scheduling": {"tolerations": [toleration]}})
+
+
+def on(operator: str, *values: str, wish: str = "required") -> Manifest:
+    return md(pod={"scheduling": {"affinity": {wish: [{"key": "zone", "operator": operator, "values": list(values)}]}}})
+
+
 ACCEPTED: dict[str, Manifest] = {
     "a registry version": md(model={"uri": "models:/digits/7"}),
     "a registry alias": md(model={"uri": "models:/digits@champion"}),
     "a file with its sha256": md(model={"uri": "https://example.com/m.onnx", "sha256": SHA}),
     "an object of a store with its sha256": md(model={"uri": "s3://bucket/m.onnx", "sha256": SHA}),
     "a number as a quantity": md(pod={"resources": {"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}}}),
+    "requests as large as limits, in another spelling": resources({"cpu": "1000m", "memory": "1024Mi"}, {"cpu": 1}),
+    "a small request beside a limit with a larger unit": resources({"memory": "900Mi"}, {"memory": "1Gi"}),
+    "a device": resources({"nvidia.com/gpu": 1}, {"nvidia.com/gpu": "1"}),
+    "every taint": stands({"operator": "Exists"}),
+    "a taint for a while": stands({"key": "a", "value": "b", "effect": "NoExecute", "tolerationSeconds": 60}),
+    "a node in one of two zones": on("In", "a", "b"),
+    "a node with a label": on("Exists"),
+    "a node with more than a number": on("Gt", "4", wish="preferred"),
     "a secret reference": md(pod={"env": [{"name": "T", "secretKeyRef": {"name": "s", "key": "k"}}]}),
     "an image by digest": md(pod={"image": DIGEST_IMAGE}),
     "a time limit with a part that is zero": md(routing={"timeout": "0m30s"}),
@@ -74,6 +95,37 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     ),
     "a label of ours": (md(pod={"labels": {"loadline.dev/x": "1"}}), "are set by the operator"),
     "a label key that is none": (md(pod={"labels": {"a b": "1"}}), "each key must match"),
+    "a label key that is too long": (md(pod={"labels": {"a" * 318: "1"}}), "have at most 317 characters"),
+    "more requested than allowed": (
+        resources({"cpu": "2"}, {"cpu": "1500m"}),
+        "requests must not be larger than limits",
+    ),
+    "more requested than allowed, in numbers": (resources({"cpu": 2}, {"cpu": 1}), "requests must not be larger than"),
+    "a quantity that takes minutes to parse": (resources({"cpu": "1e999999999"}, {"cpu": 1}), "requests.cpu"),
+    "more requested than allowed by default": (
+        md(pod={"resources": {"requests": {"memory": "2Gi"}}}),
+        "limits memory 1Gi",
+    ),
+    "less allowed than requested by default": (
+        md(pod={"resources": {"limits": {"memory": "128Mi"}}}),
+        "requests are cpu 250m and memory 256Mi",
+    ),
+    "a taint of any value with a value": (
+        stands({"key": "a", "operator": "Exists", "value": "b"}),
+        "operator Exists takes no value",
+    ),
+    "a taint of no key": (stands({"value": "b"}), "operator Equal needs a key"),
+    "a taint that evicts nobody, for a while": (
+        stands({"key": "a", "effect": "NoSchedule", "tolerationSeconds": 60}),
+        "tolerationSeconds belongs to effect NoExecute",
+    ),
+    "a node in none of no zones": (on("NotIn"), "operators In and NotIn need at least one of values"),
+    "a wish for a node in no zone": (on("In", wish="preferred"), "operators In and NotIn need at least one of values"),
+    "a node with a label of some value": (on("Exists", "a"), "operators Exists and DoesNotExist take no values"),
+    "a node without a label of some value": (on("DoesNotExist", "a"), "Exists and DoesNotExist take no values"),
+    "a node with more than nothing": (on("Gt"), "operators Gt and Lt need exactly one of values, a whole number"),
+    "a node with less than two numbers": (on("Lt", "1", "2"), "operators Gt and Lt need exactly one of values"),
+    "a node with more than a word": (on("Gt", "many"), "operators Gt and Lt need exactly one of values"),
     "tokens without keys": (md(access={"jwt": JWT}), "exactly one of jwksUri and jwksConfigMap"),
     "a grace period too short to drain": (
         md(pod={"terminationGracePeriodSeconds": 1}),

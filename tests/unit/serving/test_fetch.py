@@ -9,9 +9,10 @@ from pathlib import Path
 
 import obstore
 import pytest
+from loadline_contracts.conditions import Reason
 from loadline_contracts.model_files import MANIFEST_NAME, ModelManifest, file_key, manifest_key
 from loadline_serving import fetch as fetching
-from loadline_serving.errors import Reason, StartupFault
+from loadline_serving.errors import StartupFault
 from loadline_serving.fetch import fetch, open_store
 from loadline_serving.settings import FetchSettings
 from obstore.exceptions import BaseError

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loadline_serving.errors import InferenceFailedError, Reason, StartupFault
+from loadline_contracts.conditions import Reason
+from loadline_serving.errors import InferenceFailedError, StartupFault
 from loadline_serving.session import OnnxModel, RuntimeOptions, load
 from loadline_serving.settings import GraphOptimization
 from support import serving_graphs

@@ -1,7 +1,8 @@
 """Does a wrong environment say which variable is wrong?"""
 
 import pytest
-from loadline_serving.errors import Reason, StartupFault
+from loadline_contracts.conditions import Reason
+from loadline_serving.errors import StartupFault
 from loadline_serving.settings import FetchSettings, ServeSettings
 
 

@@ -244,6 +244,10 @@ BROKEN_PODS = {
         PodFact(name="p", revision="", termination_message='{"reason": "NotOnnx", "message": "model.onnx is text"}'),
         ("NotOnnx", "Register the model as ONNX"),
     ),
+    "settings that the program refuses": (
+        PodFact(name="p", revision="", termination_message='{"reason": "BadSettings", "message": "THREADS: too many"}'),
+        ("BadSettings", "spec.pod.env"),
+    ),
     "memory that no node has": (
         PodFact(name="p", revision="", unschedulable="0/3 nodes are available: 3 Insufficient memory."),
         ("Unschedulable", "spec.pod.resources.requests"),
