@@ -14,12 +14,17 @@ from loadline_cluster.errors import ClusterToolError
 KEY = "kwok.x-k8s.io/node"
 """Annotation that kwok manages a node by, label to select it by, and taint to tolerate."""
 
+LEASE_SECONDS = 40
+"""As long as a kubelet's own lease."""
+
 
 def start(name: str, *, count: int) -> None:
     """Run kwok against a cluster, with `count` fake nodes that only tolerating pods are placed on."""
     if not _running(name):
         command = [str(programs.path("kwok")), "--kubeconfig", str(paths.kubeconfig(name))]
         command += ["--manage-all-nodes=false", f"--manage-nodes-with-annotation-selector={KEY}=fake"]
+        # Without leases, which it leaves out by default, the nodes are taken for dead after 50 s.
+        command += [f"--node-lease-duration-seconds={LEASE_SECONDS}"]
         with _file(name, "log").open("wb") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
