@@ -113,8 +113,12 @@ def images(parsed: Arguments) -> None:
 
 def load(parsed: Arguments) -> None:
     """Bring the project's images, or those named, to the nodes of a cluster."""
-    own = (project_images.image_of(name).image for name in project_images.DOCKERFILES)
-    loading.ensure(parsed.name, parsed.images or list(own))
+    if parsed.images:
+        loading.ensure(parsed.name, parsed.images)
+        return
+    for name in project_images.DOCKERFILES:
+        image = project_images.image_of(name).image
+        loading.ensure(parsed.name, [image], only_control_plane=name in project_images.ON_CONTROL_PLANE)
 
 
 def install_programs(_: Arguments) -> None:

@@ -21,9 +21,9 @@ KEPT = 5
 CONTAINERD = ("ctr", "--namespace", "k8s.io", "images")
 
 
-def ensure(name: str, images: Iterable[str]) -> None:
+def ensure(name: str, images: Iterable[str], *, only_control_plane: bool = False) -> None:
     """Bring `images` to those nodes of the cluster that do not have them."""
-    nodes = cluster.nodes(name)
+    nodes = [f"{name}-control-plane"] if only_control_plane else cluster.nodes(name)
     for image in images:
         with step(f"load {image}", f"the nodes of {name} reach no registry that has it") as under_way:
             identity = store().identity(image)
@@ -33,7 +33,7 @@ def ensure(name: str, images: Iterable[str]) -> None:
                 )
             lacking = [node for node in nodes if not _has(node, image, identity)]
             if not lacking:
-                under_way.already("every node has it")
+                under_way.already("it is there")
                 continue
             archive = _archive(image, identity)
             with ThreadPoolExecutor() as pool:

@@ -16,6 +16,8 @@ DOCKERFILES = {
     "operator": "operators/Dockerfile",
     "mlflow": "platform/registry/Dockerfile",
 }
+ON_CONTROL_PLANE = frozenset({"mlflow"})
+"""Images that run nowhere else: the chart's values for kind put them there, beside their volumes."""
 
 
 @dataclass(frozen=True, kw_only=True)
