@@ -286,16 +286,17 @@ class Cluster:
         )
 
     async def probe(self, manifest: Manifest) -> dict[str, Any]:
-        """Show an object that may be written but not read: what would come of applying nothing to it.
+        """Show an object that may be written but not read: what would come of applying its name and labels.
 
         Whoever manages fields of the answer besides `PROBE` has made the object; where nobody does, there is none.
         """
         bare = {
             "apiVersion": manifest["apiVersion"],
             "kind": manifest["kind"],
-            "metadata": {name: manifest["metadata"][name] for name in ("name", "namespace")},
+            # With its labels, since clusters have policies that ask for some.
+            "metadata": {name: manifest["metadata"].get(name) for name in ("name", "namespace", "labels")},
         }
-        query = (("fieldManager", PROBE), ("dryRun", "All"))
+        query = (("fieldManager", PROBE), ("force", "true"), ("dryRun", "All"))
         reference = reference_of(manifest)
         return await self._write(
             _on(reference, verb="dry_run", method="PATCH", query=query, content_type=APPLY, body=bare)

@@ -76,10 +76,6 @@ class EnvoyView:
     active: Mapping[ClusterKey, int]
     """Requests under way."""
 
-    def rules_of(self, route: RouteKey) -> Iterable[int]:
-        """Positions of the route's rules that have clusters."""
-        return {cluster.rule for cluster in self.healthy if cluster.route == route}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:

@@ -138,6 +138,7 @@ class Reconciler:
         except NamespaceEndsError as error:
             # The object goes with its namespace: its deletion is the next that is heard of it.
             log.info("Left an object to its namespace's end", object=str(key), error=str(error))
+            result = "namespace_ends"
             again = Again()
         except UnavailableError as error:
             log.warning("Got no answer", object=str(key), error=str(error))

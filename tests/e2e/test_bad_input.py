@@ -227,6 +227,14 @@ def test_a_spoiled_object_that_is_put_right_is_ready_again(spoiled: Mapping[str,
     assert ask(served.url, ROWS) == [bad.good.answer(1)]
 
 
+def test_a_first_model_that_never_ran_gives_way_to_the_right_one(at: Callable[[str], Served], bad: Bad) -> None:
+    served = at("wrong-first").apply(bad.not_onnx)
+    served.wait_for_reason("NotOnnx", within=60)
+    served.edit(model={"uri": bad.good.version(1)})
+    served.wait_until_ready(within=60).wait_until_it_answers()
+    assert ask(served.url, ROWS) == [bad.good.answer(1)]
+
+
 def test_a_plain_file_is_served_by_its_digest(at: Callable[[str], Served], bad: Bad) -> None:
     sha256 = hashlib.sha256(ONNX).hexdigest()
     served = at("plain-file").apply(bad.plain_file, sha256=sha256)

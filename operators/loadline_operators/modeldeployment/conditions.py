@@ -74,6 +74,9 @@ def judge(view: View) -> list[Condition]:
 
 def _dated(kind: ConditionType, judgement: Judgement, before: Condition | None, view: View) -> Condition:
     same = before is not None and before.status == judgement.status
+    if before is not None and kind == ConditionType.PROGRESSING:
+        # One change may follow another without a pause: each has its own start.
+        same = same and before.reason == judgement.reason
     return Condition(
         type=kind,
         status=judgement.status,
@@ -159,8 +162,12 @@ def routed(view: View) -> Judgement:
         return no(problem.reason, problem.message)
     envoys = view.observed.envoys
     if not view.acked:
-        return no(Reason.WAITING_FOR_GATEWAY, f"not every one of {len(envoys)} Envoys shows the wanted weights yet")
-    return yes(Reason.ROUTED, f"{len(envoys)} of {len(envoys)} Envoys show the wanted weights")
+        return Judgement(
+            status="Unknown",
+            reason=Reason.WAITING_FOR_GATEWAY,
+            message=f"not every one of {len(envoys)} Envoys shows the wanted weights yet",
+        )
+    return yes(Reason.ROUTED, f"{len(envoys)} of {len(envoys)} Envoys lead to the ready pods by the wanted weights")
 
 
 def serving(view: View) -> Judgement:
@@ -263,7 +270,7 @@ def blocking_problem(view: View) -> Problem | None:
 def _overdue(view: View, waited_for: Member, pods: Sequence[PodFact]) -> Problem | None:
     """Return what a revision's pods wait for when they have been too few for longer than a start may take."""
     count, needed = _ready_pods(view, waited_for), view.parent.spec.replicas
-    since = view.rollout.since or max(waited_for.since, _since(view, ConditionType.PROGRESSING, "True"))
+    since = view.rollout.since or max(waited_for.since, _since(view, ConditionType.PROGRESSING, "True", Reason.SCALING))
     if count >= needed or not _is_late(view, since):
         return None
     files = files_unavailable(view)
@@ -294,7 +301,7 @@ def _gateway_overdue(view: View) -> GatewayProblem | None:
         return None
     since = rollout.since or rollout.stable.since
     if not entering:
-        since = max(since, _since(view, ConditionType.ROUTED, "False"))
+        since = max(since, _since(view, ConditionType.ROUTED, "Unknown"))
     if not _is_late(view, since):
         return None
     waits_for = step_message(view) if rollout.step else routed(view).message
@@ -306,11 +313,11 @@ def _gateway_overdue(view: View) -> GatewayProblem | None:
     )
 
 
-def _since(view: View, kind: ConditionType, status: str) -> datetime:
-    """Return since when a condition has had a status; now if it had another at the last look."""
+def _since(view: View, kind: ConditionType, status: str, reason: Reason | None = None) -> datetime:
+    """Return since when a condition has had a status; now if it had another, or another reason, at the last look."""
     known = view.parent.status.conditions
-    since = (each.last_transition_time for each in known if (each.type, each.status) == (kind, status))
-    return next(since, view.now)
+    like = (each for each in known if (each.type, each.status) == (kind, status))
+    return next((each.last_transition_time for each in like if reason in {None, each.reason}), view.now)
 
 
 def _is_late(view: View, since: datetime) -> bool:

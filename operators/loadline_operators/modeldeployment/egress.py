@@ -5,6 +5,7 @@ Policies judge the connection behind a Service, to a pod on a port of its own: w
 is known, and its whole namespace is opened.
 """
 
+import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final, NamedTuple
@@ -19,6 +20,8 @@ METADATA: Final = "169.254.169.254"
 """Where the clouds tell a machine, and most of them a pod, who it is."""
 
 _PORTS: Final = {"http": 80, "https": 443}
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""What can be a namespace."""
 
 
 class _Place(NamedTuple):
@@ -104,9 +107,9 @@ def _service_namespace(host: str, *, home: str) -> str:
     Names of Services are `service`, `service.namespace`, or longer with `svc` after the namespace.
     """
     words = host.split(".")
-    if "svc" in words[2:]:
-        return words[words.index("svc", 2) - 1]
-    return {1: home, 2: words[-1]}.get(len(words), "")
+    by_length = {1: home, 2: words[-1]}.get(len(words), "")
+    namespace = words[words.index("svc", 2) - 1] if "svc" in words[2:] else by_length
+    return namespace if _LABEL.fullmatch(namespace) else ""
 
 
 def _namespace(name: str) -> Manifest:

@@ -67,7 +67,7 @@ def plan(parent: ModelDeployment, observed: Observed, *, settings: PlanSettings,
         rollout=rollout,
         wanted=wanted,
         templates=templates,
-        acked=traffic.desired == traffic.acked and bool(traffic.acked),
+        acked=_acked(parent, observed, arms(rollout)),
         surging=bool(drain.surging),
         unprotected=bool(drain.surging & drain.relaxed),
         settings=settings,
@@ -177,10 +177,20 @@ def _ready(observed: Observed, member: Member | None) -> int:
 
 
 def _acked(parent: ModelDeployment, observed: Observed, wanted: tuple[Arm, ...]) -> bool:
-    """Return whether every Envoy shows exactly these arms on every route."""
+    """Return whether every Envoy shows these arms on every route.
+
+    An arm without ready pods may be missing: Envoy Gateway gives its share to a cluster that answers 503, and a
+    change must not wait for what cannot come before the change is through.
+    """
     weights = {arm.slot: arm.weight for arm in wanted}
-    shown = [_weights(envoy, key) for envoy in observed.envoys for key in route_keys(parent, observed)]
-    return bool(shown) and bool(weights) and all(seen == weights for seen in shown)
+    alive = {arm.slot: arm.weight for arm in wanted if observed.ready_pods(arm.revision)}
+    shown = _all_shown(parent, observed)
+    return bool(shown) and bool(weights) and all(seen in (weights, alive) for seen in shown)
+
+
+def _all_shown(parent: ModelDeployment, observed: Observed) -> list[dict[int, int] | None]:
+    """Return the split of every route in every Envoy; None where an Envoy does not show the route."""
+    return [_weights(envoy, key) for envoy in observed.envoys for key in route_keys(parent, observed)]
 
 
 def route_keys(parent: ModelDeployment, observed: Observed) -> tuple[str, ...]:
@@ -287,7 +297,7 @@ def _traffic(
     before = parent.status.traffic
     wanted = arms(rollout)
     desired = [ArmWeight(revision=arm.revision, weight=arm.weight) for arm in wanted]
-    acked = desired if _acked(parent, observed, wanted) else _shown(parent, observed, rollout)
+    acked = _shown(parent, observed, rollout)
     return TrafficStatus(
         desired=desired,
         acked=acked,
@@ -301,7 +311,7 @@ def _traffic(
 def _shown(parent: ModelDeployment, observed: Observed, rollout: Rollout) -> list[ArmWeight]:
     """Return the split that all Envoys agree on; nothing when they do not."""
     by_slot = {member.slot: member.revision for member in reversed(_members(rollout))}
-    shown = [_weights(envoy, key) for envoy in observed.envoys for key in route_keys(parent, observed)]
+    shown = _all_shown(parent, observed)
     if not shown or shown[0] is None or any(seen != shown[0] for seen in shown):
         return []
     return [

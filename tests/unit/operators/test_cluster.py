@@ -191,14 +191,16 @@ def test_that_a_namespace_ends_is_told_from_other_refusals(server: Server, clust
         asyncio.run(cluster.apply(MANIFEST))
 
 
-def test_what_may_not_be_read_is_probed_by_a_write_that_writes_nothing_and_names_nothing(
-    server: Server, cluster: Cluster
-) -> None:
+def test_what_may_not_be_read_is_probed_by_a_write_that_writes_nothing(server: Server, cluster: Cluster) -> None:
     server.answer(200, {"kind": "Secret"})
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "ns", "labels": {"a": "b"}}}
     assert asyncio.run(cluster.probe({**secret, "stringData": {"key": "hidden"}})) == {"kind": "Secret"}
-    assert server.seen[0].query == {"fieldManager": ["loadline-operator-probe"], "dryRun": ["All"]}
-    assert server.seen[0].body == {**secret, "metadata": {"name": "s", "namespace": "ns"}}
+    assert server.seen[0].query == {
+        "fieldManager": ["loadline-operator-probe"],
+        "force": ["true"],
+        "dryRun": ["All"],
+    }
+    assert server.seen[0].body == secret
 
 
 def test_the_time_to_wait_is_the_servers(server: Server, cluster: Cluster) -> None:

@@ -142,6 +142,76 @@ def test_the_old_revision_keeps_its_pods_while_neither_has_those_that_are_needed
     assert "1 of 2 pods" in condition(short, "Progressing").message
 
 
+def as_the_gateway_shows(planned: Plan, subject: ModelDeployment, ready: str) -> tuple[EnvoyFact, ...]:
+    """Show what Envoys show: a revision without ready pods has no place in them, whatever its weight."""
+    slots = {revision.name: revision.slot for revision in planned.status.revisions}
+    shares = {slots[arm.revision]: arm.weight for arm in planned.status.traffic.desired if arm.revision == ready}
+    return tuple(envoy(name, route_keys(subject), shares) for name in "ab")
+
+
+def rolled_out(subject: ModelDeployment, resolution: Resolution, ready: str) -> Plan:
+    """Look on for a minute while only one revision has ready pods."""
+    planned = look(subject, Observed(resolution=resolution))
+    for seconds in range(60):
+        subject = with_status(subject, planned.status)
+        envoys = as_the_gateway_shows(planned, subject, ready)
+        world = Observed(resolution=resolution, pods=pods(ready, subject.spec.replicas), envoys=envoys)
+        planned = look(subject, world, after=timedelta(seconds=seconds))
+    return planned
+
+
+def test_a_first_revision_that_never_ran_gives_way_to_the_next() -> None:
+    broken = with_status(subject := parent(), look(subject, Observed(resolution=resolved())).status)
+    corrected = look(broken, Observed(resolution=resolved(version="2")))
+    new = corrected.status.revisions[-1].name
+    planned = rolled_out(broken, resolved(version="2"), new)
+
+    assert [revision.name for revision in planned.status.revisions] == [new]
+    assert condition(planned, "Ready").status == "True"
+
+
+def test_a_stable_revision_that_dies_while_traffic_shifts_does_not_hold_up_its_successor() -> None:
+    subject, _, _, new = shifting(parent())
+    planned = rolled_out(subject, resolved(version="2"), new)
+
+    assert [revision.name for revision in planned.status.revisions] == [new]
+
+
+def test_a_target_that_dies_while_traffic_shifts_does_not_hold_up_the_way_back() -> None:
+    subject, _, old, _ = shifting(parent())
+    planned = rolled_out(subject, resolved(version="1"), old)
+
+    assert [revision.name for revision in planned.status.revisions] == [old]
+    assert planned.status.traffic.summary == "v1 100%"
+
+
+def test_no_split_is_claimed_that_no_envoy_shows() -> None:
+    subject, world = settled(parent(), resolved())
+    planned = look(subject, replace(world, pods=(), envoys=(envoy("a", route_keys(subject), {}),)))
+
+    assert (planned.status.traffic.acked, planned.status.traffic.summary) == ([], "")
+
+
+def test_a_change_after_a_long_other_one_has_its_own_deadline() -> None:
+    subject, world = settled(parent(), resolved())
+    surging = replace(world, cordoned_nodes=frozenset({"worker"}))
+    subject = with_status(subject, look(subject, surging).status)
+    later = look(subject, replace(world, pods=()), after=timedelta(minutes=20))
+
+    assert condition(later, "Progressing").reason == "Scaling"
+    assert condition(later, "Degraded").status == "False"
+
+
+def test_a_slow_start_does_not_use_up_the_patience_with_silent_envoys() -> None:
+    subject = with_status(subject := parent(), look(subject, Observed(resolution=resolved())).status)
+    ready = pods(subject.status.revisions[0].name, 1)
+    waiting = Observed(resolution=resolved(), envoys=(envoy("a", route_keys(subject), {}),))
+    subject = with_status(subject, look(subject, waiting, after=timedelta(seconds=1)).status)
+    silent = replace(waiting, pods=ready, envoys=(EnvoyFact(pod="a", routes=None),))
+
+    assert condition(look(subject, silent, after=timedelta(seconds=60)), "Degraded").status == "False"
+
+
 def test_a_lost_registry_leaves_a_ready_object_ready() -> None:
     subject, world = settled(parent(), resolved())
     away = replace(resolved(), stale=True, reason="RegistryUnavailable", message="no answer in 5 s")
