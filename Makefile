@@ -70,7 +70,7 @@ test: ## From nothing to a verdict: everything that CI runs
 	@tools/test
 
 test-long: init ## Run the long forms of all measurements on the test cluster; resumable
-	@$(MAKE) up NAME=loadline-test
+	@$(MAKE) programs up NAME=loadline-test
 	@$(PHASE) "Long forms" pytest -q -m long $(if $(ONLY),-k $(ONLY)) tests
 
 clean: ## Remove the environments of this clone; caches and clusters stay

@@ -146,7 +146,7 @@ class StoreSettings:
 
     @property
     def scheme(self) -> str:
-        """The kind of the store: s3, gs, az or file."""
+        """The kind of the store: s3, gs, abfss or file."""
         return self.url.partition(":")[0]
 
     @property

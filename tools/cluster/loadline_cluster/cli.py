@@ -60,7 +60,7 @@ def up(parsed: Arguments) -> None:
     started = time.monotonic()
     with _alone("build"):
         _engine()
-        programs.ensure()
+        programs.ensure(for_tests=False)
         image = node_image.ensure()
         base_image.ensure()
         third_party.ensure()
@@ -124,7 +124,7 @@ def load(parsed: Arguments) -> None:
 def install_programs(_: Arguments) -> None:
     """Put the programs of people and tests into one folder."""
     with _alone("build"):
-        programs.ensure()
+        programs.ensure(for_tests=True)
     print(paths.programs())
 
 

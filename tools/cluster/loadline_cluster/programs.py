@@ -25,9 +25,9 @@ class Program:
     """Which versions serve as well."""
 
 
-def ensure() -> None:
-    """Have every program in the tool's own folder of programs."""
-    for program in PROGRAMS:
+def ensure(*, for_tests: bool) -> None:
+    """Have the programs in the tool's own folder of programs: what a cluster needs, or what tests need besides."""
+    for program in (*FOR_CLUSTERS, *(FOR_TESTS if for_tests else ())):
         with step(f"program {program.name}", f"{program.version}, or one on PATH that fits") as under_way:
             place = paths.programs() / program.name
             wanted = _on_path(program) or program.build()
@@ -87,7 +87,7 @@ def _built(package: str, version: str) -> Callable[[], Path]:
     return lambda: golang.install(package, version)
 
 
-PROGRAMS = (
+FOR_CLUSTERS = (
     Program(
         name="kubectl",
         version=versions.KUBERNETES,
@@ -109,6 +109,8 @@ PROGRAMS = (
         asked=("version",),
         fits=_from("v3.16.0"),
     ),
+)
+FOR_TESTS = (
     Program(
         name="kubeconform",
         version=versions.KUBECONFORM,
