@@ -5,6 +5,7 @@ in force when every Envoy that may still take requests shows it; what the Gatewa
 """
 
 import asyncio
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ from loadline_contracts.modeldeployment import TOTAL_WEIGHT
 from loadline_operators.telemetry import ENVOY_READ_SECONDS, ENVOY_READS
 
 CACHE_SECONDS: Final = 0.4
+"""How long a reading serves all who ask; longer when reading takes long, so that half of the time is left."""
 DEADLINE: Final = 2.0
 CONCURRENCY: Final = 8
 ROUTES_PATH: Final = "/config_dump?resource=dynamic_route_configs"
@@ -82,8 +84,10 @@ class Reading:
     """All Envoys, read at one moment; those that did not answer have no view."""
 
     at: float
+    """When it began, on the event loop's clock."""
     views: Mapping[str, EnvoyView]
     """By pod uid."""
+    took: float = 0.0
     problems: Mapping[str, str] = field(default_factory=dict)
     """Why a pod has no view, by its uid."""
 
@@ -213,16 +217,19 @@ class EnvoyReader:
         self._under_way: asyncio.Task[Reading] | None = None
         self._told: dict[str, str] = {}
 
-    async def read(self) -> Reading:
-        """What every Envoy says now, or said within the last moments."""
-        now = asyncio.get_running_loop().time()
-        last = self._last
-        if last is not None and now - last.at < CACHE_SECONDS:
-            return last
-        if self._under_way is None or self._under_way.done():
-            self._under_way = asyncio.create_task(self._read_all(), name="read Envoys")
-        # Shielded: who stops waiting must not take the reading from the others.
-        return await asyncio.shield(self._under_way)
+    async def read(self, *, after: float = -math.inf) -> Reading:
+        """What every Envoy says now, or said within the last moments but not before `after`."""
+        while not (last := self._last) or last.at < after or self._is_stale(last):
+            if self._under_way is None or self._under_way.done():
+                self._under_way = asyncio.create_task(self._read_all(), name="read Envoys")
+            # Shielded: who stops waiting must not take the reading from the others.
+            reading = await asyncio.shield(self._under_way)
+            if reading.at >= after:
+                return reading
+        return last
+
+    def _is_stale(self, reading: Reading) -> bool:
+        return asyncio.get_running_loop().time() - reading.at >= max(CACHE_SECONDS, 2 * reading.took)
 
     def pods(self) -> list[EnvoyPod]:
         """The Envoys that are to be read."""
@@ -233,12 +240,13 @@ class EnvoyReader:
         began = loop.time()
         pods = self._pods()
         answers = await asyncio.gather(*(self._read(pod) for pod in pods))
-        ENVOY_READ_SECONDS.observe(loop.time() - began)
+        took = loop.time() - began
+        ENVOY_READ_SECONDS.observe(took)
         views = {answer.uid: answer for answer in answers if isinstance(answer, EnvoyView)}
         problems = {pod.uid: answer for pod, answer in zip(pods, answers, strict=True) if isinstance(answer, str)}
         self._tell(pods, problems)
         # Dated when it began: what it shows may be that old.
-        self._last = Reading(at=began, views=views, problems=problems)
+        self._last = Reading(at=began, took=took, views=views, problems=problems)
         return self._last
 
     async def _read(self, pod: EnvoyPod) -> EnvoyView | str:

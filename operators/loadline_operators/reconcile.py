@@ -6,6 +6,7 @@ by its kind, said with the object's name, and tried again.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +96,10 @@ class _Memory:
     """Per child the version that was found to match, and the hash of what it matches."""
     written: dict[Reference, tuple[str, float]] = field(default_factory=dict)
     """Per unwatched child the hash of what was written, and when."""
+    routes_written: float = -math.inf
+    """When a route that Envoys showed already was last written, on the event loop's clock."""
+    ends_with: str = ""
+    """The uid of the object whose namespace is being deleted."""
     wrote: bool = False
     waits: bool = False
     """A child could not be made true now, for a cause that passes."""
@@ -165,9 +170,12 @@ class Reconciler:
             return Again()
         parent = ModelDeployment.model_validate(manifest)
         memory = self._memories.setdefault(key, _Memory())
+        if memory.ends_with == parent.metadata.uid:
+            # With its namespace, which takes its children one by one: none of them is made again.
+            return Again()
         now = self.clock()
         before = memory.refusals()
-        observed = await self.observer.observe(key, parent, before, now=now)
+        observed = await self.observer.observe(key, parent, before, now=now, routes_written=memory.routes_written)
         if self.cache.get(key.reference) is not held:
             # The Envoys took their time, and the object changed meanwhile.
             return Again(after=0.0)
@@ -246,6 +254,7 @@ class Reconciler:
                 manifest, resource_version=held.resource_version if held is not None else None
             )
         except NamespaceEndsError:
+            memory.ends_with = parent.metadata.uid
             raise
         except RejectedError as error:
             log.warning("Was refused a child", object=str(parent.metadata.name), child=str(reference), error=str(error))
@@ -253,6 +262,8 @@ class Reconciler:
             memory.waits = True
             return
         memory.wrote = True
+        if reference.kind in ROUTE_KINDS and held is not None:
+            memory.routes_written = asyncio.get_running_loop().time()
         memory.refused.pop(name_of(reference), None)
         if reference.kind in UNWATCHED:
             memory.written[reference] = (matching.hash_of(manifest), time.monotonic())
@@ -362,15 +373,16 @@ def name_of(reference: Reference) -> str:
 
 
 def turned(before: Sequence[Condition], after: Sequence[Condition]) -> list[Condition]:
-    """The conditions that changed their status or their reason, of those that are worth an event."""
-    known = {condition.type: (condition.status, condition.reason) for condition in before}
-    return [
-        condition
-        for condition in after
-        if condition.type in _TOLD
-        and known.get(condition.type, (_QUIET.get(condition.type, "Unknown"), condition.reason))
-        != (condition.status, condition.reason)
-    ]
+    """The conditions that are worth an event: those that turned, and alarms for another reason than before."""
+    known = {condition.type: condition for condition in before}
+    return [each for each in after if each.type in _TOLD and _is_news(known.get(each.type), each)]
+
+
+def _is_news(before: Condition | None, after: Condition) -> bool:
+    status = before.status if before else _QUIET.get(after.type, "Unknown")
+    if status != after.status:
+        return True
+    return before is not None and before.reason != after.reason and _ALARMING.get(after.type) == after.status
 
 
 _QUIET: Final = {

@@ -4,6 +4,7 @@ Everything comes from what the watches have brought and from the shared reading 
 asked.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -71,9 +72,15 @@ class Observer:
     envoys: EnvoyReader
     resolutions: Resolutions
 
-    async def observe(self, key: Key, parent: ModelDeployment, refusals: Refusals, *, now: datetime) -> Observed:
-        """The world around one ModelDeployment."""
-        reading = await self.envoys.read()
+    async def observe(
+        self, key: Key, parent: ModelDeployment, refusals: Refusals, *, now: datetime, routes_written: float = -math.inf
+    ) -> Observed:
+        """The world around one ModelDeployment.
+
+        `routes_written` is when its routes were last written, on the event loop's clock: what Envoys showed before says
+        nothing of the weights that are wanted now, even where they are the same as earlier ones.
+        """
+        reading = await self.envoys.read(after=routes_written)
         # Nothing is awaited below: all facts are of one moment.
         own = [held for held in self.cache.owned(key) if _belongs(held, parent)]
         pods = [held for held in self.cache.owned(key) if held.reference.kind == "Pod"]

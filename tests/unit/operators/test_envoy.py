@@ -14,6 +14,7 @@ from loadline_operators.envoy import (
     ClusterKey,
     EnvoyPod,
     EnvoyReader,
+    Reading,
     RouteKey,
     envoys_of,
     parse_cluster,
@@ -153,6 +154,27 @@ def test_a_reading_is_used_again_for_a_moment_and_then_made_anew() -> None:
         return [first is second, second is third]
 
     assert virtual_time.run(scene()) == [True, False]
+
+
+def test_a_reading_that_began_before_a_route_was_written_says_nothing_of_it() -> None:
+    async def ask() -> tuple[Reading, Reading, float]:
+        reader = EnvoyReader(Envoys(seconds=0), pods=lambda: [pod()], port=19004)
+        early = await reader.read()
+        await asyncio.sleep(CACHE_SECONDS / 2)
+        written = asyncio.get_running_loop().time()
+        return early, await reader.read(after=written), written
+
+    early, late, written = virtual_time.run(ask())
+    assert early.at < written <= late.at
+
+
+def test_reading_that_takes_long_is_given_a_rest() -> None:
+    async def ask() -> tuple[Reading, Reading]:
+        reader = EnvoyReader(Envoys(seconds=CACHE_SECONDS), pods=lambda: [pod()], port=19004)
+        return await reader.read(), await reader.read()
+
+    first, second = virtual_time.run(ask())
+    assert first is second
 
 
 def test_an_envoy_that_does_not_answer_has_no_view_and_a_reason() -> None:

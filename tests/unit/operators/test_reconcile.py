@@ -445,12 +445,16 @@ def test_an_object_whose_namespace_ends_is_left_to_it() -> None:
     ends = NamespaceEndsError(verb="apply", target="Service", code="403", message="being terminated")
     world.server.refuse["Service ns/md"] = ends
     assert world.look() == Again()
+    world.server.refuse.clear()
+    assert world.settle() == []
 
 
-def test_a_condition_is_news_when_its_status_or_reason_turned() -> None:
-    before = [condition("Ready", "False", "Warming"), condition("Routed", "False")]
+def test_a_condition_is_news_when_it_turned_and_an_alarm_when_its_reason_did() -> None:
+    before = [condition("Ready", "False", "Warming"), condition("Degraded", "True"), condition("Routed", "False")]
     assert turned(before, before) == []
-    assert [c.reason for c in turned(before, [condition("Ready", "False", "NotOnnx")])] == ["NotOnnx"]
+    assert [c.type for c in turned(before, [condition("Ready", "True")])] == ["Ready"]
+    assert [c.reason for c in turned(before, [condition("Degraded", "True", "NotOnnx")])] == ["NotOnnx"]
+    assert turned(before, [condition("Ready", "False", "NotReady")]) == []
     assert turned(before, [condition("Routed", "True")]) == []
 
 

@@ -37,6 +37,8 @@ def values() -> dict[str, Any]:
                 "envoyProxy": {"image": third_party.ENVOY.image, "pullPolicy": "IfNotPresent"},
             }
         },
+        # By default it logs every object at every turn, which with many routes costs as much as the turns themselves.
+        "config": {"envoyGateway": {"logging": {"level": {"default": "warn"}}}},
         "deployment": {
             "replicas": 2,
             "envoyGateway": {"readinessProbe": _readiness()},
