@@ -39,7 +39,8 @@ def world(
 
     def serve(name: str, replicas: int) -> Served:
         served = Served(cluster=cluster, gateway_url=gateway_url, namespace=module_namespace, name=name)
-        return served.apply(model.by_alias, replicas=replicas, retries=RETRIES[request.param])
+        # With the resources that pods have by default: a node that takes over must not starve them beside what starts.
+        return served.apply(model.by_alias, replicas=replicas, retries=RETRIES[request.param], pod={})
 
     pair, single = serve("pair", 2), serve("single", 1)
     yield World(cluster=cluster, mlflow=mlflow, model=model, pair=pair, single=single)

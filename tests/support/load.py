@@ -129,7 +129,7 @@ class Stream:
     per_second: int = 100
     keepalive: bool = True
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
-    timeout: float = 5
+    timeout: float = 15
     """How long a client waits: long for a model of milliseconds."""
 
     def target(self, gateway: str) -> str:

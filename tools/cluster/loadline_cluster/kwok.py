@@ -20,16 +20,15 @@ LEASE_SECONDS = 40
 
 def start(name: str, *, count: int) -> None:
     """Run kwok against a cluster, with `count` fake nodes that only tolerating pods are placed on."""
-    if not _running(name):
-        command = [str(programs.path("kwok")), "--kubeconfig", str(paths.kubeconfig(name))]
-        command += ["--manage-all-nodes=false", f"--manage-nodes-with-annotation-selector={KEY}=fake"]
-        # Without leases, which it leaves out by default, the nodes are taken for dead after 50 s.
-        command += [f"--node-lease-duration-seconds={LEASE_SECONDS}"]
-        with _file(name, "log").open("wb") as log:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-        _file(name, "pid").write_text(str(process.pid))
+    # One that still runs may be left from a cluster of this name that is gone.
+    _end(name)
+    command = [str(programs.path("kwok")), "--kubeconfig", str(paths.kubeconfig(name))]
+    command += ["--manage-all-nodes=false", f"--manage-nodes-with-annotation-selector={KEY}=fake"]
+    # Without leases, which it leaves out by default, the nodes are taken for dead after 50 s.
+    command += [f"--node-lease-duration-seconds={LEASE_SECONDS}"]
+    with _file(name, "log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    _file(name, "pid").write_text(str(process.pid))
     manifests = {"apiVersion": "v1", "kind": "List", "items": [_node(number) for number in range(count)]}
     cluster.kubectl(name, "apply", "--server-side", "-f", "-", stdin=json.dumps(manifests))
     wait = ("wait", "--for=condition=Ready", "nodes", "-l", f"{KEY}=fake", "--timeout=60s")
@@ -39,6 +38,11 @@ def start(name: str, *, count: int) -> None:
 def stop(name: str) -> None:
     """Remove the fake nodes, and end kwok if this tool started it."""
     cluster.kubectl(name, "delete", "nodes", "-l", f"{KEY}=fake", "--wait=false")
+    _end(name)
+
+
+def _end(name: str) -> None:
+    """End kwok if this tool started it, and wait until it has ended."""
     process = _running(name)
     if process:
         os.kill(process, signal.SIGTERM)
