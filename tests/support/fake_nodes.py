@@ -19,8 +19,8 @@ POD_NETWORK: Final = "10.0.0.0/16"
 @contextmanager
 def fake_nodes(cluster: Cluster, number: int) -> Iterator[None]:
     """Nodes that exist while the block runs."""
-    _tool("kwok", f"--name={cluster.name}", f"--nodes={number}")
     try:
+        _tool("kwok", f"--name={cluster.name}", f"--nodes={number}")
         _route(cluster, "replace")
         yield
     finally:

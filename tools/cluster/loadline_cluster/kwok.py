@@ -20,8 +20,9 @@ LEASE_SECONDS = 40
 
 def start(name: str, *, count: int) -> None:
     """Run kwok against a cluster, with `count` fake nodes that only tolerating pods are placed on."""
-    # One that still runs may be left from a cluster of this name that is gone.
+    # One that still runs may be left from a cluster of this name that is gone, and nodes from a run that was cut off.
     _end(name)
+    cluster.kubectl(name, "delete", "nodes", "-l", f"{KEY}=fake")
     command = [str(programs.path("kwok")), "--kubeconfig", str(paths.kubeconfig(name))]
     command += ["--manage-all-nodes=false", f"--manage-nodes-with-annotation-selector={KEY}=fake"]
     # Without leases, which it leaves out by default, the nodes are taken for dead after 50 s.
