@@ -22,9 +22,11 @@ def fake_nodes(cluster: Cluster, number: int) -> Iterator[None]:
     try:
         _tool("kwok", f"--name={cluster.name}", f"--nodes={number}")
         _route(cluster, "replace")
-        yield
+        try:
+            yield
+        finally:
+            _route(cluster, "delete")
     finally:
-        _route(cluster, "delete")
         _tool("kwok", f"--name={cluster.name}", "--stop")
 
 

@@ -86,7 +86,7 @@ def network_policy(parent: ModelDeployment, settings: PlanSettings) -> Manifest:
     """Let the gateway's Envoys and the metrics readers in, and the pods out to where they fetch model files."""
     gateway = settings.gateway
     envoys = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": gateway.envoy_namespace}},
+        **egress.in_namespace(gateway.envoy_namespace),
         "podSelector": {
             "matchLabels": {
                 "gateway.envoyproxy.io/owning-gateway-name": gateway.name,
@@ -95,7 +95,7 @@ def network_policy(parent: ModelDeployment, settings: PlanSettings) -> Manifest:
         },
     }
     operator = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.namespace}},
+        **egress.in_namespace(settings.namespace),
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "loadline-operator"}},
     }
     prometheus = {
@@ -110,16 +110,12 @@ def network_policy(parent: ModelDeployment, settings: PlanSettings) -> Manifest:
             "podSelector": {"matchLabels": {labels.MODEL_DEPLOYMENT: parent.metadata.name}},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
-                {"from": [envoys], "ports": [_tcp(HTTP_PORT), _tcp(GRPC_PORT)]},
-                {"from": [operator, prometheus], "ports": [_tcp(METRICS_PORT)]},
+                {"from": [envoys], "ports": [egress.tcp(HTTP_PORT), egress.tcp(GRPC_PORT)]},
+                {"from": [operator, prometheus], "ports": [egress.tcp(METRICS_PORT)]},
             ],
             "egress": egress.rules(parent, settings),
         },
     }
-
-
-def _tcp(port: int) -> Manifest:
-    return {"port": port, "protocol": "TCP"}
 
 
 def deployment(

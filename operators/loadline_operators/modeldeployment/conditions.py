@@ -315,9 +315,9 @@ def _gateway_overdue(view: View) -> GatewayProblem | None:
 
 def _since(view: View, kind: ConditionType, status: str, reason: Reason | None = None) -> datetime:
     """Return since when a condition has had a status; now if it had another, or another reason, at the last look."""
-    known = view.parent.status.conditions
-    like = (each for each in known if (each.type, each.status) == (kind, status))
-    return next((each.last_transition_time for each in like if reason in {None, each.reason}), view.now)
+    before = last_said(view.parent, kind)
+    same = before is not None and before.status == status and reason in {None, before.reason}
+    return before.last_transition_time if before is not None and same else view.now
 
 
 def _is_late(view: View, since: datetime) -> bool:

@@ -42,7 +42,7 @@ def rules(parent: ModelDeployment, settings: PlanSettings) -> list[Manifest]:
 
 
 def _to_dns() -> Manifest:
-    return {"to": [_namespace("kube-system")], "ports": [{"port": 53, "protocol": "UDP"}, _tcp(53)]}
+    return {"to": [in_namespace("kube-system")], "ports": [{"port": 53, "protocol": "UDP"}, tcp(53)]}
 
 
 def _to_store(parent: ModelDeployment, settings: PlanSettings) -> list[Manifest]:
@@ -51,7 +51,7 @@ def _to_store(parent: ModelDeployment, settings: PlanSettings) -> list[Manifest]
         return []
     if store.own:
         pods = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "loadline-store"}}}
-        return [{"to": [{**_namespace(settings.namespace), **pods}], "ports": [_tcp(STORE_PORT)]}]
+        return [{"to": [{**in_namespace(settings.namespace), **pods}], "ports": [tcp(STORE_PORT)]}]
     if store.scheme == "s3" and store.endpoint:
         return _to(store.endpoint, home=parent.metadata.namespace)
     return [_to_anybody(443)]
@@ -80,7 +80,7 @@ def _to(address: str, *, home: str) -> list[Manifest]:
     if block := _block(place.host):
         return [_to_block(block, place.port)]
     if namespace := _service_namespace(place.host, home=home):
-        return [{"to": [_namespace(namespace)]}]
+        return [{"to": [in_namespace(namespace)]}]
     return [_to_anybody(place.port)]
 
 
@@ -112,17 +112,19 @@ def _service_namespace(host: str, *, home: str) -> str:
     return namespace if _LABEL.fullmatch(namespace) else ""
 
 
-def _namespace(name: str) -> Manifest:
+def in_namespace(name: str) -> Manifest:
+    """Name every pod of a namespace as a peer; a podSelector beside it leaves some of them."""
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
 def _to_block(cidr: str, port: int) -> Manifest:
-    return {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [_tcp(port)]}
+    return {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [tcp(port)]}
 
 
 def _to_anybody(port: int) -> Manifest:
-    return {"ports": [_tcp(port)]}
+    return {"ports": [tcp(port)]}
 
 
-def _tcp(port: int) -> Manifest:
+def tcp(port: int) -> Manifest:
+    """Name a TCP port."""
     return {"port": port, "protocol": "TCP"}

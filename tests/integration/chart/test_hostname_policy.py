@@ -1,11 +1,10 @@
 """Whether somebody who may write ModelDeployments alone can take names of the Gateway or of another namespace."""
 
-import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import manifests, names
+from support import names
 from support.cluster import Cluster, Manifest
 from support.people import Person, person
 
@@ -46,12 +45,9 @@ def _asking(home: str, hostname: str | None, **rest: Any) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def home(cluster: Cluster) -> Iterator[str]:
+def home(module_namespace: str) -> str:
     """The namespace of somebody who wants more."""
-    name = f"hostnames-{secrets.token_hex(3)}"
-    cluster.apply(manifests.namespace(name))
-    yield name
-    cluster.delete("Namespace", name)
+    return module_namespace
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,11 @@
 """Whether anybody but the operator can claim another namespace's paths, hostnames or models on the Gateway."""
 
 import json
-import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import manifests, names
+from support import names
 from support.cluster import Cluster, Manifest
 from support.people import Person, person
 
@@ -43,12 +42,9 @@ def _route(home: str, *rules: Manifest, kind: str = "HTTPRoute", **spec: Any) ->
 
 
 @pytest.fixture(scope="module")
-def home(cluster: Cluster) -> Iterator[str]:
+def home(module_namespace: str) -> str:
     """The namespace of somebody who wants more."""
-    name = f"routes-{secrets.token_hex(3)}"
-    cluster.apply(manifests.namespace(name))
-    yield name
-    cluster.delete("Namespace", name)
+    return module_namespace
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Is a plain file taken only when it is the one that was promised?"""
 
 import asyncio
-import datetime as dt
 import hashlib
 import ssl
 from collections.abc import Iterator
@@ -11,11 +10,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from loadline_operators.planning import Resolution
+from support.certificates import Authority
 from support.resolving import OFTEN, Resolving, has_failed, is_resolved
 from support.waiting import wait_for
 from typing_extensions import override
@@ -51,38 +47,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for loopback that only its own bundle vouches for, with its key in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
-    return path
+def company(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that only its own bundle vouches for."""
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
-def site(certificate: Path) -> Iterator[str]:
+def site(company: Authority) -> Iterator[str]:
     """An https site on loopback."""
     Handler.asked = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trust.load_cert_chain(certificate)
+    trust.load_cert_chain(company.for_localhost())
     server.socket = trust.wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever)
     thread.start()
@@ -93,9 +69,9 @@ def site(certificate: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def resolver(certificate: Path, store_folder: Path) -> Resolving:
+def resolver(company: Authority, store_folder: Path) -> Resolving:
     """A resolver that trusts the site, and knows no registry."""
-    return Resolving(url=NO_REGISTRY, store_folder=store_folder, options=OFTEN, ca_bundle=certificate)
+    return Resolving(url=NO_REGISTRY, store_folder=store_folder, options=OFTEN, ca_bundle=company.bundle)
 
 
 async def test_a_file_with_the_promised_sha256_is_copied(resolver: Resolving, site: str) -> None:
