@@ -189,6 +189,9 @@ def _add_images(root: Path, programs: Mapping[str, Path], folder: Path) -> None:
     """Put the images of the control plane into the node, one static program each."""
     nft, shell = folder / "nft", folder / "shell"
     _copy_with_libraries(root, "/usr/sbin/nft", nft)
+    # Without it nft lists protocols by number, kube-proxy does not know its own elements again, and its full sync, an
+    # hour after its start, deletes them: no Service of the cluster is reached from that node any more.
+    shutil.copyfile(root / "etc/protocols", paths.made(nft / "etc") / "protocols")
     paths.made(shell / "bin")
     for name in ("sh", "mkdir", "rm"):  # what the provisioner's helper pods run
         _install(root / "bin/busybox", shell / "bin", name)
