@@ -81,8 +81,14 @@ class Stage:
 
 @pytest.fixture
 def stage(cluster: Cluster, namespace: str, model: Registered, timeline: Timeline) -> Stage:
-    """Given an empty namespace."""
+    """Given an empty namespace, and no other that still ends: the end of one is hundreds of writes."""
+    wait_for(lambda: not _ending(cluster), "no namespace is ending", within=180, seen=lambda: _ending(cluster))
     return Stage(cluster=cluster, namespace=namespace, model=model, timeline=timeline)
+
+
+def _ending(cluster: Cluster) -> list[str]:
+    found = cluster.list("Namespace")
+    return [each["metadata"]["name"] for each in found if "deletionTimestamp" in each["metadata"]]
 
 
 def measure(stage: Stage, number: int, quiet: int) -> dict[str, Any]:
