@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from typing_extensions import override
 
 from loadline_serving.errors import NotReadyError, RequestError
+from loadline_serving.execution import Executor
 from loadline_serving.inference import Slot
 from loadline_serving.lifecycle import Lifecycle
 from loadline_serving.metrics import GRPC, Recorder
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
     """The protocol's service."""
 
-    def __init__(self, slot: Slot, lifecycle: Lifecycle, recorder: Recorder) -> None:
+    def __init__(self, slot: Slot, executor: Executor, lifecycle: Lifecycle, recorder: Recorder) -> None:
         self._slot = slot
+        self._executor = executor
         self._lifecycle = lifecycle
         self._recorder = recorder
 
@@ -38,7 +40,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         self._recorder.arrived()
         code = "UNKNOWN"
         try:
-            answer = self._infer(request)
+            answer = await self._infer(request)
         except RequestError as error:
             code = error.grpc_status
             await context.abort(grpc.StatusCode[code], error.message)
@@ -48,12 +50,12 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         finally:
             self._recorder.answered(_arm(context), code, GRPC, perf_counter() - started)
 
-    def _infer(self, message: pb.ModelInferRequest) -> pb.ModelInferResponse:
+    async def _infer(self, message: pb.ModelInferRequest) -> pb.ModelInferResponse:
         identity = self._slot.identity
         identity.expect(message.model_name, message.model_version)
         model = self._slot.get()
         request = messages.decode(message, model.signature)
-        return messages.encode(request, model.run(request.outputs, request.feeds), model.signature, identity)
+        return messages.encode(request, await self._executor.infer(request), model.signature, identity)
 
     @override
     async def ServerLive(self, request: pb.ServerLiveRequest, context: "Context") -> pb.ServerLiveResponse:

@@ -14,6 +14,7 @@ from loadline_contracts.model_files import FILES_FOLDER, MANIFEST_NAME, ModelMan
 from pydantic import ValidationError
 
 from loadline_serving.errors import StartupFault
+from loadline_serving.execution import Executor
 from loadline_serving.http.app import Front
 from loadline_serving.http.infer import AsgiApp, InferEndpoint
 from loadline_serving.http.server import HttpServer, listen
@@ -52,10 +53,11 @@ async def serve(settings: ServeSettings) -> None:
 async def _start_servers(
     settings: ServeSettings, slot: Slot, lifecycle: Lifecycle, recorder: Recorder
 ) -> tuple[HttpServer, GrpcServer]:
-    infer = InferEndpoint(slot, recorder, max_bytes=settings.max_request_bytes, closing=lifecycle.draining)
+    executor = Executor(slot)
+    infer = InferEndpoint(slot, executor, recorder, max_bytes=settings.max_request_bytes, closing=lifecycle.draining)
     front = Front(slot.identity, infer, lifecycle, lambda: _other_routes(slot, lifecycle))
     http = await listen(front, settings.host, settings.http_port)
-    service = InferenceService(slot, lifecycle, recorder)
+    service = InferenceService(slot, executor, lifecycle, recorder)
     grpc = GrpcServer(service, settings.host, settings.grpc_port, max_bytes=settings.max_request_bytes)
     await grpc.start()
     return http, grpc

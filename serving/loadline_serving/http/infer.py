@@ -14,6 +14,7 @@ from loadline_serving.errors import (
     TooLargeError,
     UnsupportedEncodingError,
 )
+from loadline_serving.execution import Executor
 from loadline_serving.inference import Slot
 from loadline_serving.metrics import HTTP, Recorder
 from loadline_serving.protocol import openinference
@@ -34,8 +35,11 @@ _CLOSE = (b"connection", b"close")
 class InferEndpoint:
     """Answers POST …/infer."""
 
-    def __init__(self, slot: Slot, recorder: Recorder, *, max_bytes: int, closing: Callable[[], bool]) -> None:
+    def __init__(
+        self, slot: Slot, executor: Executor, recorder: Recorder, *, max_bytes: int, closing: Callable[[], bool]
+    ) -> None:
         self._slot = slot
+        self._executor = executor
         self._recorder = recorder
         self._max_bytes = max_bytes
         self._closing = closing
@@ -62,7 +66,7 @@ class InferEndpoint:
                 if body is None:
                     status = 499
                     return
-                status, headers, answer = 200, *self._answer(body, json_length)
+                status, headers, answer = 200, *await self._answer(body, json_length)
             except RequestError as error:
                 status, headers, answer = error.http_status, [_JSON], error_body(error.message)
             headers.append((b"content-length", b"%d" % len(answer)))
@@ -102,11 +106,11 @@ class InferEndpoint:
             raise TooLargeError(self._max_bytes)
         return bytes(parts)
 
-    def _answer(self, body: bytes, header: bytes | None) -> tuple[Headers, bytes]:
+    async def _answer(self, body: bytes, header: bytes | None) -> tuple[Headers, bytes]:
         model = self._slot.get()
         json_length = None if header is None else openinference.json_length(header, len(body))
         request = openinference.decode(body, json_length, model.signature)
-        results = model.run(request.outputs, request.feeds)
+        results = await self._executor.infer(request)
         answer, head = openinference.encode(request, results, model.signature, self._slot.identity)
         if head is None:
             return [_JSON], answer

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from loadline_serving.execution import Executor
 from loadline_serving.http.app import Front
 from loadline_serving.http.infer import InferEndpoint, Message
 from loadline_serving.http.routes import make_app
@@ -30,7 +31,9 @@ class World:
         self.lifecycle = Lifecycle()
         self.recorder = Recorder()
         self.slot = Slot(IDENTITY)
-        infer = InferEndpoint(self.slot, self.recorder, max_bytes=LIMIT, closing=self.lifecycle.draining)
+        infer = InferEndpoint(
+            self.slot, Executor(self.slot), self.recorder, max_bytes=LIMIT, closing=self.lifecycle.draining
+        )
         self.front = Front(IDENTITY, infer, self.lifecycle, lambda: make_app(self.slot, self.lifecycle))
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.front), base_url="http://serving")
 
