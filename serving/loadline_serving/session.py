@@ -1,9 +1,8 @@
 """How does an ONNX file become a model that is warm, or a fault that says why not?"""
 
-import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from loadline_serving.datatypes import BY_ONNX_TYPE, Array
 from loadline_serving.errors import InferenceFailedError, StartupFault
+from loadline_serving.made_up import blank_inputs
 from loadline_serving.settings import GraphOptimization
 from loadline_serving.signature import VARIABLE, Signature, TensorSpec
 
@@ -36,8 +36,6 @@ _ORT_FAULTS = (
     RuntimeError,
     ValueError,
 )
-# Lengths tried in turn for dimensions of any length: a convolution takes no 1x1 picture, most others do.
-_WARMUP_LENGTHS = (1, 8, 32, 224)
 _OPTIMIZATION = {
     GraphOptimization.DISABLED: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
     GraphOptimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -88,7 +86,7 @@ class OnnxModel:
         """Run on made-up inputs of the real signature, so that the first caller pays for nothing."""
         fault: InferenceFailedError | None = None
         outputs = self._signature.wanted(tuple(self._signature.outputs))
-        for feeds in _made_up_inputs(self._signature):
+        for feeds in blank_inputs(self._signature):
             try:
                 self.run(outputs, feeds)
                 self.run(outputs, feeds)
@@ -176,30 +174,6 @@ def _table(rows: Sequence[Mapping[Any, float]]) -> Array:
     """One row of probabilities for each map of scikit-learn's ZipMap, columns in the maps' order of labels."""
     labels = list(rows[0]) if rows else []
     return np.array([[row[label] for label in labels] for row in rows], np.float32).reshape(-1, len(labels))
-
-
-def _made_up_inputs(signature: Signature) -> Iterator[dict[str, Array]]:
-    """The first dimension of any length is the batch and stays 1; the others grow until the model is content."""
-    seen: set[tuple[tuple[int, ...], ...]] = set()
-    for length in _WARMUP_LENGTHS:
-        shapes = tuple(_made_up_shape(spec.shape, length) for spec in signature.inputs.values())
-        if shapes in seen:
-            return
-        seen.add(shapes)
-        yield {
-            spec.name: _made_up_tensor(spec, shape)
-            for spec, shape in zip(signature.inputs.values(), shapes, strict=True)
-        }
-
-
-def _made_up_shape(shape: tuple[int, ...], length: int) -> tuple[int, ...]:
-    lengths = itertools.chain((1,), itertools.repeat(length)) if shape[:1] == (VARIABLE,) else itertools.repeat(length)
-    return tuple(next(lengths) if dimension == VARIABLE else dimension for dimension in shape)
-
-
-def _made_up_tensor(spec: TensorSpec, shape: tuple[int, ...]) -> Array:
-    fill = "" if spec.datatype.name == "BYTES" else 0
-    return np.full(shape, fill, spec.datatype.numpy)
 
 
 def _first_line(error: Exception) -> str:
