@@ -32,7 +32,7 @@ class Bounds:
 class AdaptiveLimit:
     """How many rows may be inside, from how long they waited."""
 
-    TARGET_SECONDS = 0.1
+    TARGET_SECONDS = 0.5
     TARGET_RUNS = 10
     """Rows should not all wait longer than TARGET_SECONDS, or than so many runs where the model is slow."""
     WINDOW_SECONDS = 0.1

@@ -129,17 +129,17 @@ class Executor:
         if self._admission is not None and self._admission.full:
             raise self._admission.refusal()
 
-    def submit(self, call: Call, request: InferRequest) -> None:
-        """Let a call wait for its turn, or raise the RequestError that says why it may not."""
+    def submit(self, call: Call, request: InferRequest, size: int) -> None:
+        """Let a call wait for its turn, or raise the RequestError that says why it may not. `size`: bytes."""
         admission = self._admission or self._open()
         call.request = request
-        call.rows, call.key = _rows(request, batchable=self._pace.rows > 1)
-        call.size = sum(tensor.nbytes for tensor in request.feeds.values())
-        admission.enter(call.rows, call.size)
+        call.size = size
+        call.rows, call.key = rows, _ = _rows(request, batchable=self._pace.rows > 1)
+        admission.enter(rows, size)
         call.left = False
         call.submitted = perf_counter()
         self._queue.append(call)
-        self._rows_waiting += call.rows
+        self._rows_waiting += rows
         if self._running:
             return
         if self._next_run is None or (self._waits_for_more and self._rows_waiting >= self._pace.rows):
@@ -154,7 +154,7 @@ class Executor:
         """The outputs that the request asks for, in its order; raises RequestError. `deadline`: of perf_counter."""
         call = _Awaited(self._loop.create_future())
         call.deadline = min(deadline, perf_counter() + self._rules.timeout)
-        self.submit(call, request)
+        self.submit(call, request, sum(tensor.nbytes for tensor in request.feeds.values()))
         try:
             return await call.outcome
         except asyncio.CancelledError:
@@ -223,13 +223,7 @@ class Executor:
         return taken
 
     def _run_in_thread(self, model: Model, calls: list[Call], started: float) -> None:
-        outcome: Outcome
-        try:
-            outcome = _run(model, calls)
-        except Exception:
-            # Whatever it is, the next batch must have its turn.
-            log.exception("The model's thread met a fault of ours")
-            outcome = [InternalFaultError()] * len(calls)
+        outcome = _run(model, calls)
         self._loop.call_soon_threadsafe(self._done, calls, outcome, started, perf_counter())
 
     def _done(self, calls: list[Call], outcome: "Outcome", started: float, ended: float) -> None:
@@ -274,8 +268,9 @@ def _rows(request: InferRequest, *, batchable: bool) -> tuple[int, Key]:
         return 1, ()
     feeds = request.feeds
     if len(feeds) == 1:
-        (shape,) = (tensor.shape for tensor in feeds.values())
-        return (shape[0], (request.outputs, shape[1:])) if shape[0] else (1, ())
+        for tensor in feeds.values():
+            shape = tensor.shape
+            return (shape[0], (request.outputs, shape[1:])) if shape[0] else (1, ())
     shapes = [feeds[name].shape for name in sorted(feeds)]
     rows = {shape[0] for shape in shapes}
     if len(rows) != 1 or 0 in rows:
@@ -284,6 +279,15 @@ def _rows(request: InferRequest, *, batchable: bool) -> tuple[int, Key]:
 
 
 def _run(model: Model, calls: Sequence[Call]) -> Outcome:
+    try:
+        return _run_together(model, calls)
+    except Exception:
+        # Whatever it is: these callers wait for an answer, and the next batch for its turn.
+        log.exception("A run of the model met a fault of ours")
+        return [InternalFaultError()] * len(calls)
+
+
+def _run_together(model: Model, calls: Sequence[Call]) -> Outcome:
     """Run calls together; where that fails, each by itself, so that one bad row spoils no other's answer."""
     if len(calls) == 1:
         return [_run_alone(model, calls[0])]

@@ -68,15 +68,20 @@ class Stages:
     def ran(self, calls: Sequence[Timed], free_since: float, started: float, ended: float) -> None:
         """Count one run: until `free_since` its calls waited for the model, from then on for each other."""
         rows = 0
+        waits, queued = self.batch_wait, self.queue
         for call in calls:
             submitted = call.submitted
             rows += call.rows
-            free = max(submitted, free_since)
-            self.queue.observe(free - submitted)
-            self.batch_wait.observe(started - free)
-        self.run.observe(ended - started, len(calls))
+            if submitted >= free_since:
+                queued.counts[0] += 1
+                waits.observe(started - submitted)
+            else:
+                queued.observe(free_since - submitted)
+                waits.observe(started - free_since)
+        seconds = ended - started
+        self.run.observe(seconds, len(calls))
         self.batch_rows.observe(rows)
-        self.busy_seconds += ended - started
+        self.busy_seconds += seconds
 
     def named(self) -> Mapping[str, Histogram]:
         """The stages by their names."""

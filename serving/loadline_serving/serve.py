@@ -25,6 +25,7 @@ from loadline_serving.lifecycle import Lifecycle
 from loadline_serving.metrics import Recorder, ServingCollector, exposition
 from loadline_serving.pace import Pace
 from loadline_serving.probes import ProbeServer, routes
+from loadline_serving.protocol.codec import Codec
 from loadline_serving.rpc import GrpcServer, InferenceService
 from loadline_serving.service import Service
 from loadline_serving.session import OnnxModel, RuntimeOptions, load
@@ -60,6 +61,7 @@ def _service(settings: ServeSettings, lifecycle: Lifecycle) -> Service:
     recorder = Recorder()
     return Service(
         slot=slot,
+        codec=Codec(slot),
         executor=Executor(slot, _rules(settings), recorder.stages),
         lifecycle=lifecycle,
         recorder=recorder,

@@ -14,6 +14,7 @@ from loadline_serving.inference import Model, Slot
 from loadline_serving.lifecycle import Lifecycle
 from loadline_serving.metrics import Recorder
 from loadline_serving.pace import Pace
+from loadline_serving.protocol.codec import Codec
 from loadline_serving.service import Service
 from loadline_serving.session import RuntimeOptions, load
 from loadline_serving.warm_up import find_pace
@@ -60,6 +61,7 @@ async def serving_world(
     slot, recorder, lifecycle = Slot(IDENTITY), Recorder(), Lifecycle()
     service = Service(
         slot=slot,
+        codec=Codec(slot),
         executor=Executor(slot, rules or Rules(), recorder.stages),
         lifecycle=lifecycle,
         recorder=recorder,

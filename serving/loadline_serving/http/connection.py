@@ -14,13 +14,14 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from loadline_serving.errors import SlowRequestError
+from loadline_serving.errors import BadRequestError, SlowRequestError
 from loadline_serving.http.exchange import DateHeader, Exchange, error_body
 from loadline_serving.service import Service
 
 MOST_IN_LINE = 64
 """Requests of one connection that wait for answers; no more is read from it then."""
 MAX_HEAD_BYTES = 65_536
+LINGER_SECONDS = 2.0
 
 
 class Paths:
@@ -104,6 +105,10 @@ class Connection(HttpToolsProtocol):
         """When the request that is being read began to come."""
         self._last_begun = self.loop.time()
         self._reads = True
+        self._deaf = False
+        """Whether what still comes is dropped."""
+        self._lingers_since: float | None = None
+        """When the last answer went out to a caller that had more to say: closing at once would take it from them."""
 
     # --- the transport's calls ---------------------------------------------------------------------------------
 
@@ -115,6 +120,8 @@ class Connection(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
         super().data_received(data)
         if self._in_head:
             self._head_bytes += len(data)
@@ -238,7 +245,7 @@ class Connection(HttpToolsProtocol):
             self.server_state.total_requests += 1
             self._direct.write(head.answer)
             if not head.keep_alive:
-                self._direct.close()
+                self._end(unread=not head.complete)
                 return
         if line:
             self._run_those_behind()
@@ -261,20 +268,40 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer what is no request, and read no more. Answers under way still go out."""
-        self._in_head, self._begun = False, None
-        if not self._direct.is_closing():
-            self._direct.pause_reading()
-        if self._line:
+        self._in_head, self._begun, self._deaf = False, None, True
+        receiving, self._receiving = self._receiving, None
+        if receiving is not None and not receiving.started:
+            receiving.keep_alive, receiving.refused = False, BadRequestError(message)
+            self._run(receiving)
+        elif self._line and self._is_complete(self._line[-1]):
             self._line[-1].keep_alive = False
-            return
-        body = error_body(message)
-        head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self._direct.write(STATUS_LINE[status] + head % (self.date.line, len(body)) + body)
-        self._direct.close()
+        elif self._line:
+            self._direct.abort()
+        elif receiving is not None:
+            self._end(unread=True)
+        else:
+            body = error_body(message)
+            head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            self._direct.write(STATUS_LINE[status] + head % (self.date.line, len(body)) + body)
+            self._end(unread=True)
+
+    def _is_complete(self, request: Exchange | RequestResponseCycle) -> bool:
+        return request.complete if isinstance(request, Exchange) else not request.more_body
+
+    def _end(self, *, unread: bool) -> None:
+        """Close, at once or when the caller has read its answer. `unread`: it has sent, or still sends, more."""
+        if unread and not self._direct.is_closing():
+            self._deaf, self._lingers_since = True, self.loop.time()
+            self._direct.write_eof()
+        else:
+            self._direct.close()
 
     def look(self, now: float, receive_seconds: float, idle_seconds: float) -> None:
         """Send a caller away whose request does not come to an end, or who has sent none for very long."""
-        if self._begun is not None and now - self._begun > receive_seconds:
+        if self._lingers_since is not None:
+            if now - self._lingers_since > LINGER_SECONDS:
+                self._direct.abort()
+        elif self._begun is not None and now - self._begun > receive_seconds:
             self._give_up_reading(receive_seconds)
         elif not self._line and now - self._last_begun > idle_seconds:
             self._direct.close()
@@ -295,5 +322,7 @@ class Connection(HttpToolsProtocol):
     def shutdown(self) -> None:
         if self._line:
             self._line[-1].keep_alive = False
-        else:
+        elif self._lingers_since is None:
             self._direct.close()
+        else:
+            self._direct.abort()

@@ -164,10 +164,10 @@ class Exchange(Call):
             self._parts = []
             header = self._json_length
             json_length = None if header is None else openinference.json_length(header, len(body))
-            request = openinference.decode(body, json_length, service.slot.get().signature)
+            request = service.codec.decode(body, json_length)
             if request.timeout is not None:
                 self.deadline = min(self.deadline, self._arrived + request.timeout)
-            service.executor.submit(self, request)
+            service.executor.submit(self, request, len(body))
         except RequestError as error:
             self.fail(error)
         except Exception:

@@ -14,6 +14,7 @@ from loadline_serving.signature import Signature, TensorSpec
 
 BINARY_EXTENSION = "binary_tensor_data"
 _NOTHING: dict[str, Any] = {}
+_NO_OBJECTS: list[dict[str, Any]] = []
 _NO_NAMES: frozenset[str] = frozenset()
 
 
@@ -27,14 +28,13 @@ def decode(body: bytes, json_length: int | None, signature: Signature) -> InferR
         feeds[spec.name] = reader.tensor(spec, tensor)
     signature.expect_all(feeds)
     reader.expect_end()
+    parameters = message.get("parameters")
+    if parameters is None and "outputs" not in message:
+        return InferRequest(_identifier(message), feeds, signature.wanted(()))
     outputs = _objects(message, "outputs") if "outputs" in message else []
     wanted = signature.wanted([output.get("name") for output in outputs])
     return InferRequest(
-        id=_identifier(message),
-        feeds=feeds,
-        outputs=wanted,
-        binary=_binary(message, outputs, wanted),
-        timeout=_timeout(message),
+        _identifier(message), feeds, wanted, _binary(message, outputs, wanted), timeout=_timeout(message)
     )
 
 
@@ -123,10 +123,14 @@ def _load(body: bytes, json_length: int | None) -> dict[str, Any]:
 
 
 def _objects(message: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    items = message.get(key, [])
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise BadRequestError(f"'{key}' is not a list of objects")
-    return items
+    items = message.get(key, _NO_OBJECTS)
+    if type(items) is list:
+        for item in items:
+            if type(item) is not dict:
+                break
+        else:
+            return items
+    raise BadRequestError(f"'{key}' is not a list of objects")
 
 
 def _object(parameters: object, owner: str) -> dict[str, Any]:

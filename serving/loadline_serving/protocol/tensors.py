@@ -25,16 +25,19 @@ def from_json(spec: TensorSpec, shape: list[int], count: int, data: object, *, b
         raise BadRequestError(f"input '{spec.name}' has no data list")
     if data and isinstance(data[0], list):
         data = _flatten(spec, shape, data)
-    spec.expect_count(len(data), shape, count)
+    if len(data) != count:
+        spec.expect_count(len(data), shape, count)
+    if spec.datatype.code is not None:
+        return _numbers(spec, shape, _without_booleans(spec, data) if booleans else data)
     match spec.datatype.name:
         case "BYTES":
             return _objects(_all_of(spec, data, str, "strings"), shape)
         case "BOOL":
             return np.array(_all_of(spec, data, bool, "true or false"), np.bool_).reshape(shape)
-        case "FP16":
-            raise BadRequestError(f"input '{spec.name}' is FP16, which has no JSON form; send it as binary data")
         case _:
-            return _numbers(spec, shape, _without_booleans(spec, data) if booleans else data)
+            raise BadRequestError(
+                f"input '{spec.name}' is {spec.datatype.name}, which has no JSON form; send it as binary data"
+            )
 
 
 def from_contents(spec: TensorSpec, shape: list[int], count: int, data: Sequence[Any]) -> Array:
