@@ -66,6 +66,8 @@ class Reason(StrEnum):
     MODEL_LOAD_FAILED = "ModelLoadFailed"
     WARMUP_FAILED = "WarmupFailed"
     BAD_SETTINGS = "BadSettings"
+    GPU_UNAVAILABLE = "GpuUnavailable"
+    GPU_IMAGE_MISSING = "GpuImageMissing"
     OUT_OF_MEMORY = "OutOfMemory"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
