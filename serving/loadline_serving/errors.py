@@ -45,6 +45,13 @@ class ModelNotFoundError(RequestError):
     grpc_status = "NOT_FOUND"
 
 
+class SlowRequestError(RequestError):
+    """The caller takes too long to send its request."""
+
+    http_status = 408
+    grpc_status = "DEADLINE_EXCEEDED"
+
+
 class TooLargeError(RequestError):
     """The body is over the limit."""
 
@@ -62,11 +69,30 @@ class UnsupportedEncodingError(RequestError):
     grpc_status = "UNIMPLEMENTED"
 
 
+class OverloadedError(RequestError):
+    """More is asked than can be answered in time: we shed load."""
+
+    http_status = 429
+    grpc_status = "RESOURCE_EXHAUSTED"
+    RETRY_SECONDS: ClassVar[int] = 1
+    """After how long it is worth trying again (Retry-After): queues here are shorter than that."""
+
+
 class InferenceFailedError(RequestError):
     """The model raised an error."""
 
     http_status = 500
     grpc_status = "INTERNAL"
+
+
+class InternalFaultError(RequestError):
+    """A fault of this program; its log has the trace."""
+
+    http_status = 500
+    grpc_status = "INTERNAL"
+
+    def __init__(self) -> None:
+        super().__init__("a fault of the server; its log says which")
 
 
 class UnsupportedOutputError(RequestError):
@@ -81,3 +107,10 @@ class NotReadyError(RequestError):
 
     http_status = 503
     grpc_status = "UNAVAILABLE"
+
+
+class DeadlineExceededError(RequestError):
+    """The request's deadline passed before the model ran."""
+
+    http_status = 504
+    grpc_status = "DEADLINE_EXCEEDED"

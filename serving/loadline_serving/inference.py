@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from loadline_serving.datatypes import Array
 from loadline_serving.errors import ModelNotFoundError, NotReadyError
+from loadline_serving.pace import Pace
 from loadline_serving.signature import Signature
 
 
@@ -20,6 +21,8 @@ class InferRequest(NamedTuple):
     """Those that go out as bytes behind the JSON part (HTTP)."""
     raw: bool = False
     """Whether the tensors came as raw bytes, and so are answered as raw bytes (gRPC)."""
+    timeout: float | None = None
+    """Seconds within which the caller wants the answer, where the message says so."""
 
 
 class Model(Protocol):
@@ -54,14 +57,16 @@ class Slot:
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self._model: Model | None = None
+        self.pace = Pace(inline=True, rows=1)
 
     @property
     def filled(self) -> bool:
         """Whether there is a model to ask."""
         return self._model is not None
 
-    def put(self, model: Model) -> None:
-        """From now on requests are answered by this model."""
+    def put(self, model: Model, pace: Pace | None = None) -> None:
+        """From now on requests are answered by this model, at this pace (without one: each alone, in the loop)."""
+        self.pace = pace or self.pace
         self._model = model
 
     def get(self) -> Model:

@@ -6,6 +6,8 @@ from time import monotonic
 
 MIN_QUIET_SECONDS = 2.0
 """Endpoints, Envoy and connections follow readiness by up to a second: less quiet would be luck."""
+STUCK_SECONDS = 30.0
+"""An event loop that has not turned for so long will not by itself: liveness says so, and the pod starts anew."""
 _MARGIN = 0.1
 """The share of the grace period that is kept for closing connections."""
 
@@ -24,6 +26,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self.state = State.LOADING
         self._last_request = monotonic()
+        self._last_beat = monotonic()
         self._stop = asyncio.Event()
 
     @property
@@ -35,6 +38,15 @@ class Lifecycle:
     def wants_requests(self) -> bool:
         """Whether callers should come here."""
         return self.state is State.READY
+
+    @property
+    def alive(self) -> bool:
+        """Whether the event loop turns. Nothing that is meant to run in it takes nearly as long."""
+        return monotonic() - self._last_beat < STUCK_SECONDS
+
+    def beat(self) -> None:
+        """Note that the event loop turns."""
+        self._last_beat = monotonic()
 
     def touch(self) -> None:
         """Note that a request came."""

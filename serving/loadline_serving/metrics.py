@@ -5,8 +5,9 @@ Prometheus are made when someone asks for them.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
+from typing import Protocol
 
 from loadline_contracts import metrics as names
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -19,16 +20,68 @@ GRPC = "grpc"
 
 _NONE = "none"
 _ARMS: Mapping[bytes, str] = {arm.encode(): arm for arm in names.SERVING_ARMS}
-_EDGES = names.SERVING_LATENCY_EDGES
-_EDGE_NAMES = tuple(f"{edge:g}" for edge in _EDGES)
 
 
-class _Latency:
-    __slots__ = ("counts", "total")
+class Histogram:
+    """Counts of observations between fixed edges."""
+
+    __slots__ = ("_edges", "counts", "total")
+
+    def __init__(self, edges: Sequence[float]) -> None:
+        self._edges = edges
+        self.counts = [0] * (len(edges) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self._edges, value)] += times
+        self.total += value * times
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """Prometheus' form: how many were at most each edge."""
+        edges = (*(f"{edge:g}" for edge in self._edges), "+Inf")
+        return list(zip(edges, accumulate(list(self.counts)), strict=True))
+
+
+class Timed(Protocol):
+    """What a run's stages are told of each call."""
+
+    @property
+    def submitted(self) -> float:
+        """When the call began to wait."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+
+
+class Stages:
+    """Where the time of requests goes between their arrival and their answer."""
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(_EDGES) + 1)
-        self.total = 0.0
+        self.queue, self.batch_wait, self.run, self.encode = (
+            Histogram(names.SERVING_STAGE_EDGES) for _ in names.SERVING_STAGES
+        )
+        self.batch_rows = Histogram(names.SERVING_BATCH_EDGES)
+        self.busy_seconds = 0.0
+
+    def ran(self, calls: Sequence[Timed], free_since: float, started: float, ended: float) -> None:
+        """Count one run: until `free_since` its calls waited for the model, from then on for each other."""
+        rows = 0
+        for call in calls:
+            submitted = call.submitted
+            rows += call.rows
+            free = max(submitted, free_since)
+            self.queue.observe(free - submitted)
+            self.batch_wait.observe(started - free)
+        self.run.observe(ended - started, len(calls))
+        self.batch_rows.observe(rows)
+        self.busy_seconds += ended - started
+
+    def named(self) -> Mapping[str, Histogram]:
+        """The stages by their names."""
+        found = (self.queue, self.batch_wait, self.run, self.encode)
+        return dict(zip(names.SERVING_STAGES, found, strict=True))
 
 
 class Recorder:
@@ -37,7 +90,8 @@ class Recorder:
     def __init__(self) -> None:
         self.in_flight = 0
         self.requests: dict[tuple[str, int | str, str], int] = {}
-        self.latencies: dict[str, _Latency] = {}
+        self.latencies: dict[str, Histogram] = {}
+        self.stages = Stages()
 
     def arrived(self) -> None:
         """A request's headers are there."""
@@ -51,29 +105,63 @@ class Recorder:
         self.requests[key] = self.requests.get(key, 0) + 1
         latency = self.latencies.get(label)
         if latency is None:
-            latency = self.latencies[label] = _Latency()
-        latency.counts[bisect_left(_EDGES, seconds)] += 1
-        latency.total += seconds
+            latency = self.latencies[label] = Histogram(names.SERVING_LATENCY_EDGES)
+        latency.observe(seconds)
+
+
+class Load(Protocol):
+    """What the executor tells about itself."""
+
+    @property
+    def rows_inside(self) -> int:
+        """Rows that wait or run."""
+
+    @property
+    def limit(self) -> int:
+        """Rows that may be inside now."""
 
 
 class ServingCollector(Collector):
     """Turns the counts into Prometheus families."""
 
     def __init__(
-        self, recorder: Recorder, labels: Mapping[str, str], info: Mapping[str, str], ready: Callable[[], bool]
+        self,
+        recorder: Recorder,
+        load: Load,
+        labels: Mapping[str, str],
+        info: Mapping[str, str],
+        *,
+        ready: Callable[[], bool],
+        dropped: Callable[[], int],
     ) -> None:
         self._recorder = recorder
+        self._load = load
         self._labels = tuple(labels[name] for name in names.SERVING_LABELS)
         self._info = dict(info)
         self._ready = ready
+        self._dropped = dropped
 
     @override
     def collect(self) -> Iterable[Metric]:
         """All families."""
+        recorder = self._recorder
         yield self._requests()
-        yield self._seconds()
-        yield self._gauge(names.SERVING_IN_FLIGHT, "Requests not yet answered", self._recorder.in_flight)
+        yield self._histogram(
+            names.SERVING_REQUEST_SECONDS, "Time from headers to answer", "arm", dict(recorder.latencies)
+        )
+        yield self._histogram(
+            names.SERVING_STAGE_SECONDS, "Where a request's time went", "stage", recorder.stages.named()
+        )
+        yield self._batch_rows()
+        yield self._gauge(names.SERVING_IN_FLIGHT, "Requests not yet answered", recorder.in_flight)
+        yield self._gauge(names.SERVING_ROWS_INSIDE, "Rows that wait or run", self._load.rows_inside)
+        yield self._gauge(names.SERVING_ROWS_LIMIT, "Rows that may be inside", self._load.limit)
         yield self._gauge(names.SERVING_READY, "1 while the pod wants requests", int(self._ready()))
+        dropped = CounterMetricFamily(
+            names.SERVING_ACCESS_LOG_DROPPED, "Access log events dropped", labels=names.SERVING_LABELS
+        )
+        dropped.add_metric(self._labels, self._dropped())
+        yield dropped
         info = GaugeMetricFamily(
             names.SERVING_MODEL_INFO, "The model served", labels=(*names.SERVING_LABELS, *self._info)
         )
@@ -88,13 +176,16 @@ class ServingCollector(Collector):
             family.add_metric((*self._labels, arm, str(code), protocol), count)
         return family
 
-    def _seconds(self) -> Metric:
-        family = HistogramMetricFamily(
-            names.SERVING_REQUEST_SECONDS, "Time from headers to answer", labels=(*names.SERVING_LABELS, "arm")
-        )
-        for arm, latency in dict(self._recorder.latencies).items():
-            cumulative = zip((*_EDGE_NAMES, "+Inf"), accumulate(list(latency.counts)), strict=True)
-            family.add_metric((*self._labels, arm), list(cumulative), latency.total)
+    def _histogram(self, name: str, text: str, label: str, parts: Mapping[str, Histogram]) -> Metric:
+        family = HistogramMetricFamily(name, text, labels=(*names.SERVING_LABELS, label))
+        for value, histogram in parts.items():
+            family.add_metric((*self._labels, value), histogram.cumulative(), histogram.total)
+        return family
+
+    def _batch_rows(self) -> Metric:
+        family = HistogramMetricFamily(names.SERVING_BATCH_ROWS, "Rows that ran together", labels=names.SERVING_LABELS)
+        rows = self._recorder.stages.batch_rows
+        family.add_metric(self._labels, rows.cumulative(), rows.total)
         return family
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:

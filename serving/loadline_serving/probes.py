@@ -27,7 +27,7 @@ def routes(lifecycle: Lifecycle, metrics: Callable[[], bytes]) -> Routes:
         return (200 if holds else 503), "application/json", body
 
     return {
-        "/livez": lambda: says(holds=True),
+        "/livez": lambda: says(holds=lifecycle.alive),
         "/startupz": lambda: says(holds=lifecycle.started),
         "/readyz": lambda: says(holds=lifecycle.wants_requests),
         "/metrics": lambda: (200, CONTENT_TYPE_LATEST, metrics()),

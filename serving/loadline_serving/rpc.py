@@ -8,17 +8,19 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from typing_extensions import override
 
-from loadline_serving.errors import NotReadyError, RequestError
-from loadline_serving.execution import Executor
-from loadline_serving.inference import Slot
-from loadline_serving.lifecycle import Lifecycle
-from loadline_serving.metrics import GRPC, Recorder
+from loadline_serving.errors import NotReadyError, OverloadedError, RequestError
+from loadline_serving.inference import InferRequest
+from loadline_serving.metrics import GRPC
 from loadline_serving.protocol import messages, metadata
 from loadline_serving.protocol import open_inference_pb2 as pb
 from loadline_serving.protocol import open_inference_pb2_grpc as pb_grpc
+from loadline_serving.service import Service
 
 SERVICE = "inference.GRPCInferenceService"
 _ARM = "x-loadline-arm"
+_TRACE = "traceparent"
+_OUR_FAILURES = frozenset({"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
+_NEVER = float("inf")
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -26,11 +28,12 @@ if TYPE_CHECKING:
 class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
     """The protocol's service."""
 
-    def __init__(self, slot: Slot, executor: Executor, lifecycle: Lifecycle, recorder: Recorder) -> None:
-        self._slot = slot
-        self._executor = executor
-        self._lifecycle = lifecycle
-        self._recorder = recorder
+    def __init__(self, service: Service) -> None:
+        self._slot = service.slot
+        self._executor = service.executor
+        self._lifecycle = service.lifecycle
+        self._recorder = service.recorder
+        self._access_log = service.access_log
 
     @override
     async def ModelInfer(self, request: pb.ModelInferRequest, context: "Context") -> pb.ModelInferResponse:
@@ -38,24 +41,39 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         started = perf_counter()
         self._lifecycle.touch()
         self._recorder.arrived()
-        code = "UNKNOWN"
+        code = "CANCELLED"
         try:
-            answer = await self._infer(request)
+            answer = await self._infer(request, started, context)
         except RequestError as error:
             code = error.grpc_status
+            if isinstance(error, OverloadedError):
+                context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.RETRY_SECONDS * 1000)),))
             await context.abort(grpc.StatusCode[code], error.message)
         else:
             code = "OK"
             return answer
         finally:
-            self._recorder.answered(_arm(context), code, GRPC, perf_counter() - started)
+            self._count(context, code, perf_counter() - started)
 
-    async def _infer(self, message: pb.ModelInferRequest) -> pb.ModelInferResponse:
+    async def _infer(self, message: pb.ModelInferRequest, started: float, context: "Context") -> pb.ModelInferResponse:
         identity = self._slot.identity
         identity.expect(message.model_name, message.model_version)
-        model = self._slot.get()
-        request = messages.decode(message, model.signature)
-        return messages.encode(request, await self._executor.infer(request), model.signature, identity)
+        self._executor.expect_room()
+        signature = self._slot.get().signature
+        request = messages.decode(message, signature)
+        results = await self._executor.infer(request, _deadline(started, context, request))
+        begun = perf_counter()
+        answer = messages.encode(request, results, signature, identity)
+        self._recorder.stages.encode.observe(perf_counter() - begun)
+        return answer
+
+    def _count(self, context: "Context", code: str, seconds: float) -> None:
+        arm = _metadata(context, _ARM)
+        self._recorder.answered(arm.encode(), code, GRPC, seconds)
+        if self._access_log.wants(failed=code in _OUR_FAILURES):
+            self._access_log.tell(
+                protocol=GRPC, code=code, seconds=round(seconds, 6), arm=arm, trace=_metadata(context, _TRACE) or None
+            )
 
     @override
     async def ServerLive(self, request: pb.ServerLiveRequest, context: "Context") -> pb.ServerLiveResponse:
@@ -127,8 +145,15 @@ class GrpcServer:
         await self._server.stop(grace)
 
 
-def _arm(context: "Context") -> bytes:
+def _deadline(started: float, context: "Context", request: InferRequest) -> float:
+    """When nobody waits any more: by the call's own deadline or the message's parameter; in perf_counter's seconds."""
+    remaining = context.time_remaining()
+    deadline = _NEVER if remaining is None else perf_counter() + remaining
+    return deadline if request.timeout is None else min(deadline, started + request.timeout)
+
+
+def _metadata(context: "Context", wanted: str) -> str:
     for key, value in context.invocation_metadata() or ():
-        if key == _ARM:
-            return value if isinstance(value, bytes) else value.encode()
-    return b""
+        if key == wanted:
+            return value.decode("latin-1") if isinstance(value, bytes) else value
+    return ""

@@ -13,18 +13,23 @@ from loadline_contracts.conditions import Reason
 from loadline_contracts.model_files import FILES_FOLDER, MANIFEST_NAME, ModelManifest
 from pydantic import ValidationError
 
+from loadline_serving.access_log import AccessLog
+from loadline_serving.admission import Bounds
 from loadline_serving.errors import StartupFault
-from loadline_serving.execution import Executor
-from loadline_serving.http.app import Front
-from loadline_serving.http.infer import AsgiApp, InferEndpoint
+from loadline_serving.execution import Executor, Rules
+from loadline_serving.http.app import Front, infer_paths
+from loadline_serving.http.asgi import AsgiApp
 from loadline_serving.http.server import HttpServer, listen
 from loadline_serving.inference import Identity, Slot
 from loadline_serving.lifecycle import Lifecycle
 from loadline_serving.metrics import Recorder, ServingCollector, exposition
+from loadline_serving.pace import Pace
 from loadline_serving.probes import ProbeServer, routes
 from loadline_serving.rpc import GrpcServer, InferenceService
+from loadline_serving.service import Service
 from loadline_serving.session import OnnxModel, RuntimeOptions, load
 from loadline_serving.settings import ServeSettings
+from loadline_serving.warm_up import find_pace, warm_up
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +40,11 @@ async def serve(settings: ServeSettings) -> None:
     """Serve until told to stop; a model that cannot be loaded is a StartupFault."""
     lifecycle = Lifecycle()
     _stop_on_signals(lifecycle)
-    slot = Slot(Identity(name=settings.model_name, version=settings.model_version))
-    recorder = Recorder()
+    service = _service(settings, lifecycle)
+    slot = service.slot
     try:
-        probes = _start_probes(settings, lifecycle, recorder)
-        http, grpc = await _start_servers(settings, slot, lifecycle, recorder)
+        probes = _start_probes(settings, service)
+        http, grpc = await _start_servers(settings, service)
     except (OSError, RuntimeError) as error:
         raise StartupFault(Reason.BAD_SETTINGS, f"cannot listen on {settings.host}: {error}") from error
     log.info("Listening", extra={"http": http.port, "grpc": grpc.port, "metrics": probes.port})
@@ -50,27 +55,43 @@ async def serve(settings: ServeSettings) -> None:
     await _drain(settings, lifecycle, http, grpc)
 
 
-async def _start_servers(
-    settings: ServeSettings, slot: Slot, lifecycle: Lifecycle, recorder: Recorder
-) -> tuple[HttpServer, GrpcServer]:
-    executor = Executor(slot)
-    infer = InferEndpoint(slot, executor, recorder, max_bytes=settings.max_request_bytes, closing=lifecycle.draining)
-    front = Front(slot.identity, infer, lifecycle, lambda: _other_routes(slot, lifecycle))
-    http = await listen(front, settings.host, settings.http_port)
-    service = InferenceService(slot, executor, lifecycle, recorder)
-    grpc = GrpcServer(service, settings.host, settings.grpc_port, max_bytes=settings.max_request_bytes)
+def _service(settings: ServeSettings, lifecycle: Lifecycle) -> Service:
+    slot = Slot(Identity(name=settings.model_name, version=settings.model_version))
+    recorder = Recorder()
+    return Service(
+        slot=slot,
+        executor=Executor(slot, _rules(settings), recorder.stages),
+        lifecycle=lifecycle,
+        recorder=recorder,
+        access_log=AccessLog(settings.access_log_share),
+        max_bytes=settings.max_request_bytes,
+        receive_seconds=settings.request_timeout_seconds,
+    )
+
+
+async def _start_servers(settings: ServeSettings, service: Service) -> tuple[HttpServer, GrpcServer]:
+    front = Front(service.lifecycle, lambda: _other_routes(service))
+    http = await listen(front, service, infer_paths(service.slot.identity), host=settings.host, port=settings.http_port)
+    grpc = GrpcServer(
+        InferenceService(service), settings.host, settings.grpc_port, max_bytes=settings.max_request_bytes
+    )
     await grpc.start()
     return http, grpc
 
 
-def _other_routes(slot: Slot, lifecycle: Lifecycle) -> AsgiApp:
+def _rules(settings: ServeSettings) -> Rules:
+    bounds = Bounds(rows=settings.queue_rows, size=settings.queue_bytes, concurrency=settings.concurrency)
+    return Rules(batch_wait=settings.batch_wait_seconds, timeout=settings.request_timeout_seconds, bounds=bounds)
+
+
+def _other_routes(service: Service) -> AsgiApp:
     # FastAPI takes longer to import than a small model to load: it comes with the first request that needs it.
     from loadline_serving.http.routes import make_app  # noqa: PLC0415
 
-    return make_app(slot, lifecycle)
+    return make_app(service.slot, service.lifecycle)
 
 
-def _start_probes(settings: ServeSettings, lifecycle: Lifecycle, recorder: Recorder) -> ProbeServer:
+def _start_probes(settings: ServeSettings, service: Service) -> ProbeServer:
     labels = {
         "model": settings.model_name,
         "version": settings.model_version,
@@ -81,8 +102,15 @@ def _start_probes(settings: ServeSettings, lifecycle: Lifecycle, recorder: Recor
         "digest": settings.model_digest or "",
         "pod": settings.pod_name,
     }
-    collector = ServingCollector(recorder, labels, info, lambda: lifecycle.wants_requests)
-    server = ProbeServer(routes(lifecycle, exposition(collector)), settings.host, settings.metrics_port)
+    collector = ServingCollector(
+        service.recorder,
+        service.executor,
+        labels,
+        info,
+        ready=lambda: service.lifecycle.wants_requests,
+        dropped=lambda: service.access_log.dropped,
+    )
+    server = ProbeServer(routes(service.lifecycle, exposition(collector)), settings.host, settings.metrics_port)
     server.start()
     return server
 
@@ -97,19 +125,22 @@ async def _fill(slot: Slot, settings: ServeSettings, lifecycle: Lifecycle) -> bo
     if not loading.done():
         return False
     stopping.cancel()
-    slot.put(loading.result())
+    model, pace = loading.result()
+    slot.put(model, pace)
     log.info(
         "Loaded model",
         extra={
             "model": settings.model_name,
             "version": settings.model_version,
             "seconds": round(monotonic() - begun, 3),
+            "runs": "in the event loop" if pace.inline else "in a thread",
+            "rows_together": pace.rows,
         },
     )
     return True
 
 
-def _load(settings: ServeSettings) -> OnnxModel:
+def _load(settings: ServeSettings) -> tuple[OnnxModel, Pace]:
     manifest_path = settings.model_dir / MANIFEST_NAME
     try:
         manifest = ModelManifest.model_validate_json(manifest_path.read_bytes())
@@ -121,10 +152,17 @@ def _load(settings: ServeSettings) -> OnnxModel:
         raise StartupFault(
             Reason.DIGEST_MISMATCH, f"{manifest_path} has digest {manifest.digest}, not {settings.model_digest}"
         )
-    options = RuntimeOptions(threads=settings.threads, graph_optimization=settings.graph_optimization)
+    options = RuntimeOptions(
+        threads=settings.threads,
+        graph_optimization=settings.graph_optimization,
+        device=settings.device,
+        memory_arena=settings.memory_arena,
+        memory_pattern=settings.memory_pattern,
+        io_binding=settings.io_binding,
+    )
     model = load(settings.model_dir / FILES_FOLDER / manifest.entry, options)
-    model.warm_up()
-    return model
+    warm_up(model)
+    return model, find_pace(model, settings.batch_rows)
 
 
 async def _drain(settings: ServeSettings, lifecycle: Lifecycle, http: HttpServer, grpc: GrpcServer) -> None:

@@ -1,9 +1,8 @@
 """How does an ONNX file become a model that is warm, or a fault that says why not?"""
 
-import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from loadline_serving.datatypes import BY_ONNX_TYPE, Array
 from loadline_serving.errors import InferenceFailedError, StartupFault
-from loadline_serving.settings import GraphOptimization
+from loadline_serving.settings import Device, GraphOptimization
 from loadline_serving.signature import VARIABLE, Signature, TensorSpec
 
 _ORT_FAULTS = (
@@ -36,14 +35,13 @@ _ORT_FAULTS = (
     RuntimeError,
     ValueError,
 )
-# Lengths tried in turn for dimensions of any length: a convolution takes no 1x1 picture, most others do.
-_WARMUP_LENGTHS = (1, 8, 32, 224)
 _OPTIMIZATION = {
     GraphOptimization.DISABLED: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
     GraphOptimization.BASIC: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     GraphOptimization.EXTENDED: ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     GraphOptimization.ALL: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _MAPS = re.compile(r"seq\(map\((string|int64),tensor\(float\)\)\)")
 _NO_GRAPH = re.compile(r"does not have a graph|No graph was found")
 _CUSTOM_OPERATOR = re.compile(r"([\w.\-]*):(\w+)\((-?\d+)\) is not a registered function/op")
@@ -57,15 +55,22 @@ class RuntimeOptions:
 
     threads: int = 1
     graph_optimization: GraphOptimization = GraphOptimization.ALL
+    device: Device = Device.CPU
+    memory_arena: bool = True
+    memory_pattern: bool = True
+    io_binding: bool = False
 
 
 class OnnxModel:
     """One ONNX Runtime session and its signature."""
 
-    def __init__(self, session: ort.InferenceSession, signature: Signature, maps: frozenset[str]) -> None:
+    def __init__(
+        self, session: ort.InferenceSession, signature: Signature, maps: frozenset[str], options: RuntimeOptions
+    ) -> None:
         self._session = session
         self._signature = signature
         self._maps = maps
+        self._run = self._run_bound if options.io_binding else session.run
 
     @property
     def signature(self) -> Signature:
@@ -75,7 +80,7 @@ class OnnxModel:
     def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
         """Compute the outputs in the calling thread; the interpreter lock is free meanwhile."""
         try:
-            results: list[Any] = self._session.run(outputs, feeds)
+            results: list[Any] = self._run(outputs, feeds)
         except _ORT_FAULTS as error:
             raise InferenceFailedError(f"the model failed on this input: {_first_line(error)}") from error
         if self._maps:
@@ -84,19 +89,15 @@ class OnnxModel:
             ]
         return results
 
-    def warm_up(self) -> None:
-        """Run on made-up inputs of the real signature, so that the first caller pays for nothing."""
-        fault: InferenceFailedError | None = None
-        outputs = self._signature.wanted(tuple(self._signature.outputs))
-        for feeds in _made_up_inputs(self._signature):
-            try:
-                self.run(outputs, feeds)
-                self.run(outputs, feeds)
-            except InferenceFailedError as error:
-                fault = fault or error
-            else:
-                return
-        raise StartupFault(Reason.WARMUP_FAILED, f"the model loads but fails on made-up inputs: {fault}")
+    def _run_bound(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Any]:
+        binding = self._session.io_binding()
+        for name, tensor in feeds.items():
+            binding.bind_cpu_input(name, np.ascontiguousarray(tensor))
+        for name in outputs:
+            binding.bind_output(name)
+        self._session.run_with_iobinding(binding)
+        results: list[Any] = binding.copy_outputs_to_cpu()
+        return results
 
 
 def load(path: Path, options: RuntimeOptions) -> OnnxModel:
@@ -107,14 +108,38 @@ def load(path: Path, options: RuntimeOptions) -> OnnxModel:
     session_options.graph_optimization_level = _OPTIMIZATION[options.graph_optimization]
     # Spinning threads would take CPU time from the event loop between requests.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session_options.enable_cpu_mem_arena = options.memory_arena
+    session_options.enable_mem_pattern = options.memory_pattern
     session_options.log_severity_level = 3
     try:
-        session = ort.InferenceSession(path, session_options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(path, session_options, providers=_providers(options))
     except _ORT_FAULTS as error:
         raise _load_fault(path.name, error) from error
+    _expect_device(session, options)
     outputs = session.get_outputs()
     maps = frozenset(output.name for output in outputs if _MAPS.fullmatch(output.type))
-    return OnnxModel(session, _signature(path.name, session.get_inputs(), outputs), maps)
+    return OnnxModel(session, _signature(path.name, session.get_inputs(), outputs), maps, options)
+
+
+def _providers(options: RuntimeOptions) -> list[str]:
+    """What runs the operators, best first. A GPU has the CPU beside it: some operators have no other kernel."""
+    if options.device is Device.CPU:
+        return [_CPU]
+    if _CUDA not in ort.get_available_providers():
+        raise StartupFault(
+            Reason.GPU_UNAVAILABLE,
+            f"device gpu was asked for, but this image's ONNX Runtime {ort.__version__} has no CUDA; use the GPU image",
+        )
+    return [_CUDA, _CPU]
+
+
+def _expect_device(session: ort.InferenceSession, options: RuntimeOptions) -> None:
+    # ONNX Runtime goes on with the CPU, and says so only in its log, where CUDA finds no device.
+    if options.device is Device.GPU and _CUDA not in session.get_providers():
+        raise StartupFault(
+            Reason.GPU_UNAVAILABLE,
+            "device gpu was asked for, but CUDA finds no GPU: the pod must request nvidia.com/gpu on a node with one",
+        )
 
 
 def _load_fault(name: str, error: Exception) -> StartupFault:
@@ -176,30 +201,6 @@ def _table(rows: Sequence[Mapping[Any, float]]) -> Array:
     """One row of probabilities for each map of scikit-learn's ZipMap, columns in the maps' order of labels."""
     labels = list(rows[0]) if rows else []
     return np.array([[row[label] for label in labels] for row in rows], np.float32).reshape(-1, len(labels))
-
-
-def _made_up_inputs(signature: Signature) -> Iterator[dict[str, Array]]:
-    """The first dimension of any length is the batch and stays 1; the others grow until the model is content."""
-    seen: set[tuple[tuple[int, ...], ...]] = set()
-    for length in _WARMUP_LENGTHS:
-        shapes = tuple(_made_up_shape(spec.shape, length) for spec in signature.inputs.values())
-        if shapes in seen:
-            return
-        seen.add(shapes)
-        yield {
-            spec.name: _made_up_tensor(spec, shape)
-            for spec, shape in zip(signature.inputs.values(), shapes, strict=True)
-        }
-
-
-def _made_up_shape(shape: tuple[int, ...], length: int) -> tuple[int, ...]:
-    lengths = itertools.chain((1,), itertools.repeat(length)) if shape[:1] == (VARIABLE,) else itertools.repeat(length)
-    return tuple(next(lengths) if dimension == VARIABLE else dimension for dimension in shape)
-
-
-def _made_up_tensor(spec: TensorSpec, shape: tuple[int, ...]) -> Array:
-    fill = "" if spec.datatype.name == "BYTES" else 0
-    return np.full(shape, fill, spec.datatype.numpy)
 
 
 def _first_line(error: Exception) -> str:

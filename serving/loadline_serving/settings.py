@@ -9,6 +9,7 @@ from loadline_contracts.model_files import ModelDigest
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from loadline_serving.admission import Concurrency
 from loadline_serving.errors import StartupFault
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -21,6 +22,13 @@ class GraphOptimization(StrEnum):
     BASIC = "basic"
     EXTENDED = "extended"
     ALL = "all"
+
+
+class Device(StrEnum):
+    """What runs the model."""
+
+    CPU = "cpu"
+    GPU = "gpu"
 
 
 class LogLevel(StrEnum):
@@ -96,6 +104,28 @@ class ServeSettings(CommonSettings):
     """Threads that one inference may use."""
     graph_optimization: GraphOptimization = GraphOptimization.ALL
     """How far the graph is rewritten at load."""
+    device: Device = Device.CPU
+    """What runs the model; a GPU that is not there is a fault, never a reason to use the CPU."""
+    memory_arena: bool = True
+    """Whether ONNX Runtime keeps the memory of a run for the next one."""
+    memory_pattern: bool = True
+    """Whether ONNX Runtime plans memory by the shapes that it has seen."""
+    io_binding: bool = False
+    """Whether inputs and outputs are bound instead of passed."""
+    batch_rows: Annotated[int, Field(ge=1, le=4096)] = 64
+    """The most rows of several requests that run together; 1: each request runs alone."""
+    batch_wait_seconds: Annotated[float, Field(ge=0, le=1)] = 0
+    """How long a batch that is not full waits for more rows."""
+    queue_rows: Annotated[int, Field(ge=1)] = 4096
+    """Rows that may wait or run; what would be more is refused."""
+    queue_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
+    """Bytes of tensors that may wait or run."""
+    concurrency: Concurrency = Concurrency.ADAPTIVE
+    """Whether the rows inside are also bounded by how long they wait."""
+    request_timeout_seconds: Annotated[float, Field(gt=0)] = 30
+    """The deadline of a request that brings none, and within which a request must have come to its end."""
+    access_log_share: Annotated[float, Field(ge=0, le=1)] = 0
+    """The share of requests that the log tells of, besides those that failed by our fault."""
     drain_quiet_seconds: Annotated[float, Field(ge=0)] = 5
     """After SIGTERM, serving goes on until no request has come for so long; at least 2."""
     grace_seconds: Annotated[float, Field(gt=0)] = 60

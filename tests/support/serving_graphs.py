@@ -150,6 +150,54 @@ def never_runs() -> bytes:
     )
 
 
+def across_rows(operator: str, **attributes: int) -> bytes:
+    """Scores that an operator then mixes across the rows of a request, shape as before."""
+    weights = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
+    return _model(
+        [make_node("MatMul", ["x", "w"], ["raw"]), make_node(operator, ["raw"], ["scores"], **attributes)],
+        [make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3])],
+        initializers=[numpy_helper.from_array(weights, "w")],
+    )
+
+
+def quantised_on_the_fly() -> bytes:
+    """A dense layer whose input is rounded to 8 bits by a scale that is taken of the whole request."""
+    weights = np.arange(-6, 6, dtype=np.int8).reshape(4, 3)
+    return _model(
+        [
+            make_node("DynamicQuantizeLinear", ["x"], ["rounded", "scale", "zero"]),
+            make_node("MatMulInteger", ["rounded", "w", "zero"], ["sums"]),
+            make_node("Cast", ["sums"], ["floats"], to=TensorProto.FLOAT),
+            make_node("Mul", ["floats", "scale"], ["scores"]),
+        ],
+        [make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3])],
+        initializers=[numpy_helper.from_array(weights, "w")],
+    )
+
+
+def one_row_only() -> bytes:
+    """A dense layer exported for a batch of exactly one."""
+    weights = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
+    return _model(
+        [make_node("MatMul", ["x", "w"], ["scores"])],
+        [make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [make_tensor_value_info("scores", TensorProto.FLOAT, [1, 3])],
+        initializers=[numpy_helper.from_array(weights, "w")],
+    )
+
+
+def sum_of_rows() -> bytes:
+    """The sum of all rows: one vector whose length is the number of columns, whatever comes in."""
+    return _model(
+        [make_node("ReduceSum", ["x", "axis"], ["y"], keepdims=0)],
+        [make_tensor_value_info("x", TensorProto.FLOAT, ["n", "m"])],
+        [make_tensor_value_info("y", TensorProto.FLOAT, ["m"])],
+        initializers=[numpy_helper.from_array(np.array([0], np.int64), "axis")],
+    )
+
+
 def _model(
     nodes: Sequence[NodeProto],
     inputs: Sequence[ValueInfoProto],

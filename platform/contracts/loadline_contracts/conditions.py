@@ -65,6 +65,7 @@ class Reason(StrEnum):
     UNSUPPORTED_OPERATOR = "UnsupportedOperator"
     MODEL_LOAD_FAILED = "ModelLoadFailed"
     WARMUP_FAILED = "WarmupFailed"
+    GPU_UNAVAILABLE = "GpuUnavailable"
     BAD_SETTINGS = "BadSettings"
     GPU_UNAVAILABLE = "GpuUnavailable"
     GPU_IMAGE_MISSING = "GpuImageMissing"

@@ -12,6 +12,18 @@ SERVING_REQUEST_SECONDS = "loadline_request_seconds"
 """Histogram of the time from a request's headers to its answer, by SERVING_LABELS and arm."""
 SERVING_IN_FLIGHT = "loadline_in_flight"
 """Gauge of requests that have come and are not answered."""
+SERVING_STAGE_SECONDS = "loadline_stage_seconds"
+"""Histogram of where a request's time went, by SERVING_LABELS and stage (one of SERVING_STAGES)."""
+SERVING_STAGES = ("queue", "batch_wait", "run", "encode")
+"""Waiting for the model to be free; waiting for more rows although it was; in the model; writing the answer."""
+SERVING_BATCH_ROWS = "loadline_batch_rows"
+"""Histogram of the rows that ran together, by SERVING_LABELS: its count is that of runs, its sum that of rows."""
+SERVING_ROWS_INSIDE = "loadline_rows_inside"
+"""Gauge of the rows that wait or run."""
+SERVING_ROWS_LIMIT = "loadline_rows_limit"
+"""Gauge of the rows that may be inside now; what would be more is answered with 429 or RESOURCE_EXHAUSTED."""
+SERVING_ACCESS_LOG_DROPPED = "loadline_access_log_dropped_total"
+"""Counter of events of the access log that were dropped, since they came faster than they could be written."""
 SERVING_MODEL_INFO = "loadline_model_info"
 """Gauge that is 1, by SERVING_LABELS, namespace, digest and pod."""
 SERVING_READY = "loadline_ready"
@@ -32,6 +44,10 @@ def _edges(first: float, last: float, ratio: float) -> Sequence[float]:
 
 SERVING_LATENCY_EDGES = _edges(50e-6, 60.0, 1.1)
 """Upper edges of the latency histogram in seconds, 10 % apart: fine enough to judge a model of 1 ms."""
+SERVING_STAGE_EDGES = _edges(1e-6, 60.0, 1.1)
+"""Upper edges of the stages' histograms in seconds: a small model's stages are microseconds."""
+SERVING_BATCH_EDGES = tuple(2**power for power in range(13))
+"""Upper edges of the histogram of rows that ran together."""
 
 # --- OPERATOR: exposed by every replica of the operator on its metrics port ------------------------------------
 

@@ -1,32 +1,30 @@
-"""Which HTTP request goes where: the infer path past everything, the rest through FastAPI."""
+"""What answers all but infer requests: FastAPI, made when someone first asks for it."""
 
 from collections.abc import Callable
 from typing import Any, cast
 
-from loadline_serving.http.infer import AsgiApp, InferEndpoint, Message, Receive, Scope, Send
+from loadline_serving.http.asgi import AsgiApp, Message, Receive, Scope, Send
+from loadline_serving.http.connection import Paths
 from loadline_serving.inference import Identity
 from loadline_serving.lifecycle import Lifecycle
+
+
+def infer_paths(identity: Identity) -> Paths:
+    """The paths that never get here."""
+    model = f"/v2/models/{identity.name}"
+    return Paths(frozenset({f"{model}/infer", f"{model}/versions/{identity.version}/infer"}))
 
 
 class Front:
     """The ASGI application."""
 
-    def __init__(
-        self, identity: Identity, infer: InferEndpoint, lifecycle: Lifecycle, rest: Callable[[], AsgiApp]
-    ) -> None:
-        self._infer = infer
+    def __init__(self, lifecycle: Lifecycle, rest: Callable[[], AsgiApp]) -> None:
         self._lifecycle = lifecycle
         self._make_rest = rest
         self._rest: AsgiApp | None = None
-        model = f"/v2/models/{identity.name}"
-        self._infer_paths = frozenset({f"{model}/infer", f"{model}/versions/{identity.version}/infer"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["path"] in self._infer_paths and scope["method"] == "POST":
-            self._lifecycle.touch()
-            await self._infer(scope, receive, send)
-            return
         if not scope["path"].startswith("/v2/health/"):
             self._lifecycle.touch()
         if self._rest is None:

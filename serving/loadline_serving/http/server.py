@@ -5,67 +5,32 @@ uvicorn's HTTP protocol is used without its `Server`, whose signal handling woul
 
 import asyncio
 import functools
+import logging
+import resource
 from email.utils import formatdate
 
 import uvicorn
-from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
-from loadline_serving.http.infer import AsgiApp
+from loadline_serving.http.asgi import AsgiApp
+from loadline_serving.http.connection import Connection, OpenConnections, Paths
+from loadline_serving.http.exchange import DateHeader
+from loadline_serving.service import Service
 
 # Envoy keeps idle connections for an hour. Whoever closes first must not be us: a POST already on its way on that
 # connection would be lost, and must not be sent again by itself.
 KEEP_ALIVE_SECONDS = 3900
-
-
-class GatheredWrites(asyncio.Transport):
-    """Sends what is written in one turn of the event loop at once: head and body in one system call and one packet."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport = transport
-        self._loop = loop
-        self._parts: list[bytes] = []
-        # Called for every request: bound once.
-        self.is_closing = transport.is_closing  # type: ignore[method-assign]
-        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
-        self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
-        self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
-
-    @override
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self._parts:
-            self._loop.call_soon(self._flush)
-        self._parts.append(bytes(data))
-
-    @override
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        parts, self._parts = self._parts, []
-        # The caller may have hung up since.
-        if parts and not self._transport.is_closing():
-            self._transport.writelines(parts)
-
-
-class Connection(HttpToolsProtocol):
-    """uvicorn's protocol, writing through GatheredWrites."""
-
-    @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(GatheredWrites(transport, self.loop))
+_BACKLOG = 2048
 
 
 class HttpServer:
     """One listening socket and its connections."""
 
-    def __init__(self, server: asyncio.Server, state: ServerState) -> None:
+    def __init__(self, server: asyncio.Server, state: OpenConnections, service: Service, date: DateHeader) -> None:
         self._server = server
         self._state = state
-        self._clock = asyncio.create_task(self._tell_time())
+        self._service = service
+        self._date = date
+        self._clock = asyncio.create_task(self._keep_time())
 
     @property
     def port(self) -> int:
@@ -78,18 +43,29 @@ class HttpServer:
         self._server.close()
         for connection in list(self._state.connections):
             connection.shutdown()
-        while self._state.tasks:
-            await asyncio.wait(list(self._state.tasks))
+        while self._state.connections:
+            self._state.emptied.clear()
+            await self._state.emptied.wait()
         self._clock.cancel()
 
-    async def _tell_time(self) -> None:
+    async def _keep_time(self) -> None:
+        """Once a second: the date of answers, callers that are too slow, and the sign that the loop turns."""
+        loop = asyncio.get_running_loop()
         while True:
-            self._state.default_headers[:] = [(b"date", formatdate(usegmt=True).encode())]
+            self._service.lifecycle.beat()
+            date = formatdate(usegmt=True).encode()
+            self._state.default_headers[:] = [(b"date", date)]
+            self._date.line = b"date: %b\r\n" % date
+            now = loop.time()
+            for connection in list(self._state.connections):
+                connection.look(now, self._service.receive_seconds, KEEP_ALIVE_SECONDS)
             await asyncio.sleep(1)
 
 
-async def listen(app: AsgiApp, host: str, port: int) -> HttpServer:
-    """Serve an ASGI app over HTTP/1.1."""
+async def listen(app: AsgiApp, service: Service, paths: Paths, *, host: str, port: int) -> HttpServer:
+    """Serve over HTTP/1.1: the paths on the spot, all else by the ASGI app."""
+    _allow_many_connections()
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it would warn of every malformed request
     config = uvicorn.Config(
         app,
         http=Connection,
@@ -103,7 +79,12 @@ async def listen(app: AsgiApp, host: str, port: int) -> HttpServer:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     config.load()
-    state = ServerState()
-    loop = asyncio.get_running_loop()
-    protocol = functools.partial(Connection, config=config, server_state=state, app_state={})
-    return HttpServer(await loop.create_server(protocol, host, port, backlog=2048), state)
+    state, date = OpenConnections(), DateHeader()
+    protocol = functools.partial(Connection, config=config, server_state=state, paths=paths, service=service, date=date)
+    server = await asyncio.get_running_loop().create_server(protocol, host, port, backlog=_BACKLOG)
+    return HttpServer(server, state, service, date)
+
+
+def _allow_many_connections() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

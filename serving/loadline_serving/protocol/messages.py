@@ -30,7 +30,7 @@ def decode(message: pb.ModelInferRequest, signature: Signature) -> InferRequest:
             feeds[spec.name] = from_bytes(spec, shape, count, raw[index])
     signature.expect_all(feeds)
     outputs = signature.wanted([output.name for output in message.outputs])
-    return InferRequest(id=message.id or None, feeds=feeds, outputs=outputs, raw=bool(raw))
+    return InferRequest(id=message.id or None, feeds=feeds, outputs=outputs, raw=bool(raw), timeout=_timeout(message))
 
 
 def encode(
@@ -49,6 +49,18 @@ def encode(
             typed = [str(value).encode() for value in values] if datatype.name == "BYTES" else values
             getattr(output.contents, str(datatype.contents)).extend(typed)
     return answer
+
+
+def _timeout(message: pb.ModelInferRequest) -> float | None:
+    """The parameter `timeout`, microseconds as in Triton's scheduling extension, in seconds."""
+    if "timeout" not in message.parameters:
+        return None
+    parameter = message.parameters["timeout"]
+    kind = parameter.WhichOneof("parameter_choice")
+    value = getattr(parameter, kind) if kind in {"int64_param", "uint64_param"} else 0
+    if value <= 0:
+        raise BadRequestError("parameter 'timeout' is not a positive whole number of microseconds")
+    return float(value) / 1e6
 
 
 def _typed(spec: TensorSpec, shape: list[int], count: int, contents: pb.InferTensorContents) -> Array:

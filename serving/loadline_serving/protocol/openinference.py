@@ -29,7 +29,13 @@ def decode(body: bytes, json_length: int | None, signature: Signature) -> InferR
     reader.expect_end()
     outputs = _objects(message, "outputs") if "outputs" in message else []
     wanted = signature.wanted([output.get("name") for output in outputs])
-    return InferRequest(id=_identifier(message), feeds=feeds, outputs=wanted, binary=_binary(message, outputs, wanted))
+    return InferRequest(
+        id=_identifier(message),
+        feeds=feeds,
+        outputs=wanted,
+        binary=_binary(message, outputs, wanted),
+        timeout=_timeout(message),
+    )
 
 
 def encode(
@@ -144,6 +150,17 @@ def _binary(message: dict[str, Any], outputs: list[dict[str, Any]], wanted: tupl
     everything = _flag(_object(parameters or _NOTHING, "the request"), "binary_data_output", default=False)
     own = {output["name"]: _object(output.get("parameters") or _NOTHING, output["name"]) for output in outputs}
     return frozenset(name for name in wanted if _flag(own.get(name, _NOTHING), "binary_data", default=everything))
+
+
+def _timeout(message: dict[str, Any]) -> float | None:
+    """The parameter `timeout`, microseconds as in Triton's scheduling extension, in seconds."""
+    parameters = message.get("parameters")
+    if not parameters or "timeout" not in parameters:
+        return None
+    timeout = parameters["timeout"]
+    if type(timeout) is not int or timeout <= 0:
+        raise BadRequestError("parameter 'timeout' is not a positive whole number of microseconds")
+    return timeout / 1e6
 
 
 def _flag(parameters: dict[str, Any], key: str, *, default: bool) -> bool:

@@ -2,51 +2,24 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-from loadline_serving.execution import Executor
-from loadline_serving.http.app import Front
-from loadline_serving.http.infer import InferEndpoint, Message
-from loadline_serving.http.routes import make_app
-from loadline_serving.inference import Slot
 from loadline_serving.lifecycle import Lifecycle, State
-from loadline_serving.metrics import Recorder
-from loadline_serving.session import RuntimeOptions, load
 from support import serving_graphs
-from support.signatures import IDENTITY
+from support.serving_world import World, serving_world
 
 LIMIT = 2000
 INFER = "/v2/models/m/infer"
 
 
-class World:
-    """A front without sockets, around a real model."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.lifecycle = Lifecycle()
-        self.recorder = Recorder()
-        self.slot = Slot(IDENTITY)
-        infer = InferEndpoint(
-            self.slot, Executor(self.slot), self.recorder, max_bytes=LIMIT, closing=self.lifecycle.draining
-        )
-        self.front = Front(IDENTITY, infer, self.lifecycle, lambda: make_app(self.slot, self.lifecycle))
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.front), base_url="http://serving")
-
-    def serve(self, graph: bytes) -> None:
-        path = self.folder / "model.onnx"
-        path.write_bytes(graph)
-        self.slot.put(load(path, RuntimeOptions()))
-        self.lifecycle.ready()
-
-
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with serving_world(tmp_path, max_bytes=LIMIT) as found:
+        yield found
 
 
 @pytest.fixture
@@ -107,40 +80,6 @@ async def test_every_fault_of_the_caller_has_its_status(
     assert answer.status_code == status
     assert words in answer.json()["error"]
     assert list(answer.json()) == ["error"]
-
-
-async def test_a_body_without_a_length_is_refused_while_it_comes(classifier: World) -> None:
-    sent: list[Message] = []
-    received = 0
-
-    async def receive() -> Message:
-        nonlocal received
-        received += 1
-        return {"type": "http.request", "body": b" " * 1000, "more_body": True}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await classifier.front({"type": "http", "method": "POST", "path": INFER, "headers": []}, receive, send)
-    assert sent[0]["status"] == 413
-    assert received == LIMIT // 1000 + 1
-
-
-async def test_a_caller_that_goes_away_is_counted_and_done_with(classifier: World) -> None:
-    parts: list[Message] = [
-        {"type": "http.request", "body": b"{", "more_body": True},
-        {"type": "http.disconnect"},
-    ]
-
-    async def receive() -> Message:
-        return parts.pop(0)
-
-    async def send(message: Message) -> None:
-        raise AssertionError(message)
-
-    await classifier.front({"type": "http", "method": "POST", "path": INFER, "headers": []}, receive, send)
-    assert classifier.recorder.requests == {("none", 499, "http"): 1}
-    assert classifier.recorder.in_flight == 0
 
 
 async def test_a_model_that_raises_is_the_servers_fault(world: World) -> None:

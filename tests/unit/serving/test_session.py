@@ -8,6 +8,7 @@ from loadline_contracts.conditions import Reason
 from loadline_serving.errors import InferenceFailedError, StartupFault
 from loadline_serving.session import OnnxModel, RuntimeOptions, load
 from loadline_serving.settings import GraphOptimization
+from loadline_serving.warm_up import warm_up
 from support import serving_graphs
 
 FOREIGN = serving_graphs.with_unknown_operator("com.acme")
@@ -23,7 +24,7 @@ def load_bytes(folder: Path, data: bytes) -> OnnxModel:
 @pytest.mark.parametrize("datatype", serving_graphs.ELEMENTS)
 def test_every_shared_datatype_is_loaded_and_warmed(tmp_path: Path, datatype: str) -> None:
     model = load_bytes(tmp_path, serving_graphs.identity(datatype))
-    model.warm_up()
+    warm_up(model)
     assert model.signature.inputs["x"].datatype.name == datatype
     assert model.signature.inputs["x"].shape == (-1, -1)
 
@@ -62,13 +63,13 @@ def test_a_missing_file_is_a_load_failure(tmp_path: Path) -> None:
 
 def test_a_model_that_fails_on_every_input_fails_its_warm_up(tmp_path: Path) -> None:
     with pytest.raises(StartupFault, match="made-up inputs") as caught:
-        load_bytes(tmp_path, serving_graphs.never_runs()).warm_up()
+        warm_up(load_bytes(tmp_path, serving_graphs.never_runs()))
     assert caught.value.reason is Reason.WARMUP_FAILED
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 20])
 def test_a_model_of_pictures_of_any_size_is_warmed_on_one_that_is_large_enough(tmp_path: Path, kernel: int) -> None:
-    load_bytes(tmp_path, serving_graphs.picture(kernel)).warm_up()
+    warm_up(load_bytes(tmp_path, serving_graphs.picture(kernel)))
 
 
 def test_a_model_that_raises_at_run_time_raises_a_request_error(tmp_path: Path) -> None:
@@ -88,5 +89,5 @@ def test_the_maps_of_scikit_learn_become_a_table(tmp_path: Path) -> None:
 
 def test_an_output_without_a_form_in_the_protocol_is_known_as_such(tmp_path: Path) -> None:
     model = load_bytes(tmp_path, serving_graphs.with_sequence_output())
-    model.warm_up()
+    warm_up(model)
     assert model.signature.untransferable == {"parts": "seq(tensor(float))"}

@@ -1,0 +1,299 @@
+"""How is one connection read and written: infer requests answered on the spot, all others by the ASGI application?
+
+uvicorn's protocol for HTTP/1.1 is extended. Requests of one connection are answered in their order; infer requests
+that were sent without waiting for each other's answers run together.
+"""
+
+import asyncio
+import urllib.parse
+from collections import deque
+from typing import Any
+
+import uvicorn
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from loadline_serving.errors import SlowRequestError
+from loadline_serving.http.exchange import DateHeader, Exchange, error_body
+from loadline_serving.service import Service
+
+MOST_IN_LINE = 64
+"""Requests of one connection that wait for answers; no more is read from it then."""
+MAX_HEAD_BYTES = 65_536
+
+
+class Paths:
+    """The paths that are answered on the spot."""
+
+    def __init__(self, paths: frozenset[str]) -> None:
+        self._raw = {path.encode(): True for path in paths}
+        self._paths = paths
+
+    def has(self, url: bytes) -> bool:
+        """Whether a request's target, query and percent-encoding included, is one of them."""
+        if url in self._raw:
+            return True
+        if b"?" not in url and b"%" not in url:
+            return False
+        path, _, _ = url.partition(b"?")
+        return urllib.parse.unquote_to_bytes(path).decode("utf-8", "replace") in self._paths
+
+
+class OpenConnections(ServerState):
+    """The connections of one server."""
+
+    connections: "set[Connection]"  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emptied = asyncio.Event()
+        """Set when the last one is gone."""
+
+
+class GatheredWrites(asyncio.Transport):
+    """Sends what is written in one turn of the event loop at once: head and body in one system call and one packet."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+        # Called for every request: bound once.
+        self.is_closing = transport.is_closing  # type: ignore[method-assign]
+        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
+        self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
+        self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
+
+    @override
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._parts:
+            self._loop.call_soon(self.flush)
+        self._parts.append(bytes(data))
+
+    @override
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def flush(self) -> None:
+        """Send what was written."""
+        parts, self._parts = self._parts, []
+        # The caller may have hung up since.
+        if parts and not self._transport.is_closing():
+            self._transport.writelines(parts)
+
+
+class Connection(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(
+        self, *, config: uvicorn.Config, server_state: OpenConnections, paths: Paths, service: Service, date: DateHeader
+    ) -> None:
+        super().__init__(config, server_state, {})
+        self._paths = paths
+        self._service = service
+        self.date = date
+        self._open = server_state
+        self._line: deque[Exchange | RequestResponseCycle] = deque()
+        """Requests without an answer, in their order."""
+        self._receiving: Exchange | None = None
+        self._in_head = False
+        self._head_bytes = 0
+        self._begun: float | None = None
+        """When the request that is being read began to come."""
+        self._last_begun = self.loop.time()
+        self._reads = True
+
+    # --- the transport's calls ---------------------------------------------------------------------------------
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._direct = transport
+        self._gathered = GatheredWrites(transport, self.loop)
+        super().connection_made(self._gathered)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431, f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        for waiting in self._line:
+            if isinstance(waiting, Exchange):
+                waiting.cut_off()
+            else:
+                waiting.disconnected = True
+                waiting.message_event.set()
+        self._line.clear()
+        self._receiving = None
+        super().connection_lost(exc)
+        if not self.connections:
+            self._open.emptied.set()
+
+    # --- the parser's calls ------------------------------------------------------------------------------------
+
+    @override
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._receiving = None
+        self._in_head, self._head_bytes = True, 0
+        self._begun = self._last_begun = self.loop.time()
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self.parser.get_method() != b"POST" or not self._paths.has(self.url):
+            self._hand_over()
+            return
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        exchange = Exchange(self._service, self, self.headers, keep_alive=keep_alive)
+        self._receiving = exchange
+        self._line.append(exchange)
+        if exchange.refused is not None:
+            # Whether the body of a caller that asked first comes nevertheless, nobody can know.
+            exchange.keep_alive = exchange.keep_alive and not self.expect_100_continue
+            self._run(exchange)
+        elif self.expect_100_continue:
+            self._direct.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        exchange = self._receiving
+        if exchange is None:
+            super().on_body(body)
+            return
+        exchange.receive(body)
+        if exchange.refused is not None and not exchange.started:
+            self._run(exchange)
+
+    @override
+    def on_message_complete(self) -> None:
+        self._begun = None
+        exchange, self._receiving = self._receiving, None
+        if exchange is None:
+            super().on_message_complete()
+            return
+        exchange.complete = True
+        if not exchange.started:
+            self._run(exchange)
+        if len(self._line) >= MOST_IN_LINE and self._reads:
+            self._reads = False
+            self._direct.pause_reading()
+
+    # --- requests and answers in their order -------------------------------------------------------------------
+
+    def _hand_over(self) -> None:
+        """Let the ASGI application answer."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
+        self.cycle = None  # type: ignore[assignment]  # else uvicorn would keep a line of its own
+        super().on_headers_complete()
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._line.append(cycle)
+        if self._line[0] is cycle:
+            super()._start_asgi_task(cycle, app)
+
+    @override
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._gathered.flush()
+        self.flow.resume_reading()
+        self._line.popleft()
+        self._advance()
+
+    def answered(self, exchange: Exchange) -> None:
+        """Take the answer of an exchange; it goes out when those before it have gone."""
+        if self._line and self._line[0] is exchange:
+            self._advance()
+
+    def _run(self, exchange: Exchange) -> None:
+        """Run an exchange now, unless the application still answers one before it."""
+        if self._line[0] is exchange or all(isinstance(each, Exchange) for each in self._line):
+            exchange.run()
+
+    def _advance(self) -> None:
+        """Write the answers at the head of the line, then let run what may."""
+        line = self._line
+        while line:
+            head = line[0]
+            if not isinstance(head, Exchange):
+                super()._start_asgi_task(head, self.app)
+                return
+            if head.answer is None:
+                break
+            line.popleft()
+            self.server_state.total_requests += 1
+            self._direct.write(head.answer)
+            if not head.keep_alive:
+                self._direct.close()
+                return
+        if line:
+            self._run_those_behind()
+        if not self._reads and len(line) < MOST_IN_LINE:
+            self._reads = True
+            self._direct.resume_reading()
+
+    def _run_those_behind(self) -> None:
+        for waiting in list(self._line):
+            if not isinstance(waiting, Exchange):
+                return
+            if (waiting.complete or waiting.refused is not None) and not waiting.started:
+                waiting.run()
+
+    # --- bad and slow callers, and the end ---------------------------------------------------------------------
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, f"not a request in HTTP/1.1: {msg}")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer what is no request, and read no more. Answers under way still go out."""
+        self._in_head, self._begun = False, None
+        if not self._direct.is_closing():
+            self._direct.pause_reading()
+        if self._line:
+            self._line[-1].keep_alive = False
+            return
+        body = error_body(message)
+        head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self._direct.write(STATUS_LINE[status] + head % (self.date.line, len(body)) + body)
+        self._direct.close()
+
+    def look(self, now: float, receive_seconds: float, idle_seconds: float) -> None:
+        """Send a caller away whose request does not come to an end, or who has sent none for very long."""
+        if self._begun is not None and now - self._begun > receive_seconds:
+            self._give_up_reading(receive_seconds)
+        elif not self._line and now - self._last_begun > idle_seconds:
+            self._direct.close()
+
+    def _give_up_reading(self, seconds: float) -> None:
+        message = f"the request did not come to an end within {seconds:g} s"
+        exchange = self._receiving
+        if exchange is not None and not exchange.started:
+            self._begun = None
+            exchange.refused = SlowRequestError(message)
+            self._run(exchange)
+        elif self._line:
+            self._direct.abort()
+        else:
+            self._refuse(408, message)
+
+    @override
+    def shutdown(self) -> None:
+        if self._line:
+            self._line[-1].keep_alive = False
+        else:
+            self._direct.close()
