@@ -67,7 +67,6 @@ class Reason(StrEnum):
     WARMUP_FAILED = "WarmupFailed"
     GPU_UNAVAILABLE = "GpuUnavailable"
     BAD_SETTINGS = "BadSettings"
-    GPU_UNAVAILABLE = "GpuUnavailable"
     GPU_IMAGE_MISSING = "GpuImageMissing"
     OUT_OF_MEMORY = "OutOfMemory"
     UNSCHEDULABLE = "Unschedulable"

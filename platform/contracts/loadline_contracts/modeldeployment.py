@@ -102,12 +102,12 @@ class Batching(Contract):
 
 
 class Queue(Contract):
-    """How much may wait in one pod."""
+    """How much may be in one pod."""
 
     max_rows: Annotated[int, Field(ge=1, le=1_048_576)] = 4096
-    """The most rows that wait."""
+    """The most rows that wait or run."""
     max_bytes: Annotated[int, Field(ge=1024, le=68_719_476_736)] = 268_435_456
-    """The most bytes that the tensors of waiting requests hold, 256 MiB when left out. They count against
+    """The most bytes that the tensors of these requests hold, 256 MiB when left out. They count against
     spec.pod.resources.limits.memory."""
 
 
@@ -115,9 +115,9 @@ class Concurrency(Contract):
     """How many rows are let in at a time."""
 
     mode: Literal["adaptive", "unlimited"] = "adaptive"
-    """adaptive: the runtime measures how long rows wait, and lets in only as many as its runs can take without a
-    growing wait; the rest is refused as beyond the queue. unlimited: only spec.runtime.queue limits what waits, for
-    callers who would rather wait than come again."""
+    """adaptive: the runtime measures how long rows wait, and where even the luckiest waits long it lets in fewer; the
+    rest is refused as beyond the queue. unlimited: only spec.runtime.queue limits what is inside, for callers who would
+    rather wait than come again."""
 
 
 class Runtime(Contract):
@@ -159,17 +159,17 @@ class Runtime(Contract):
     batching: Batching = Batching()
     """How rows of different requests run together."""
     queue: Queue = Queue()
-    """How much may wait in one pod. What comes beyond either limit is refused at once, with 429 and Retry-After or with
-    RESOURCE_EXHAUSTED, so that what waits still gets an answer in time. A request that finds nothing waiting is taken
-    whatever its size."""
+    """How much may be in one pod, waiting or running. What comes beyond either limit is refused at once, with 429 and
+    Retry-After or with RESOURCE_EXHAUSTED, so that what waits still gets an answer in time. A request that finds no
+    other is taken whatever its size."""
     concurrency: Concurrency = Concurrency()
     """How many rows are let in at a time."""
     timeout: Annotated[
         Duration, Field(json_schema_extra=rule("self.matches('[1-9]')", "must be longer than zero, as every run is"))
     ] = "30s"
-    """How long after its arrival a request may begin to run when it names no deadline of its own; longer than zero. One
-    that is late is not run, and answered with 504 or DEADLINE_EXCEEDED. spec.routing.timeout, after which the gateway
-    gives up, holds besides."""
+    """How long after its arrival a request may begin to run, and how long it may take to arrive; longer than zero. One
+    that is late is not run, and answered with 504 or DEADLINE_EXCEEDED. A deadline that the request brings, and
+    spec.routing.timeout, after which the gateway gives up, can only be sooner."""
 
 
 class Routing(Contract):
