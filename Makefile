@@ -17,7 +17,7 @@ export UV_CACHE_DIR := $(CACHE)/uv
 export UV_LINK_MODE := copy
 export PATH := $(CURDIR)/$(VENV)/bin:$(CACHE)/bin:$(PATH)
 
-.PHONY: help init demo up down images generate check test test-long unit programs train clean
+.PHONY: help init demo up down images image-gpu generate check test test-long unit programs train clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ programs: init ## Put kubectl, kind, helm and the other programs into the cache
 
 images: init ## Build the project's images whose contents changed
 	@$(PHASE) "Images" $(CLUSTER) images
+
+image-gpu: init ## Build the serving image with CUDA (several GB); the chart's value images.servingGpu takes its name
+	@$(PHASE) "Image for GPUs" $(CLUSTER) images serving-gpu
 
 up: init ## Raise the cluster NAME (default loadline, at localhost:8080) with Loadline in it
 	@$(PHASE) "Cluster $(NAME)" $(CLUSTER) up --name $(NAME)

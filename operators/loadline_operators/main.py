@@ -57,6 +57,7 @@ def plan_settings(settings: Settings) -> PlanSettings:
     return PlanSettings(
         namespace=settings.namespace,
         serving_image=settings.serving_image,
+        serving_gpu_image=settings.serving_gpu_image,
         gateway=GatewaySettings(
             name=settings.gateway_name,
             namespace=settings.gateway_namespace,

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from loadline_contracts.modeldeployment import ModelDeploymentStatus
 
 Manifest = dict[str, Any]
 """A Kubernetes object as plain JSON values."""
+GPU: Final = "nvidia.com/gpu"
+GPUS: Final = "nvidia.com/"
+"""How the resources of NVIDIA's device plugin begin: whole GPUs, shared ones, slices of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +167,8 @@ class PlanSettings:
     serving_image: str
     gateway: GatewaySettings
     store: StoreSettings
+    serving_gpu_image: str = ""
+    """The image with CUDA; empty where the installation has none."""
     drain_grace: timedelta = timedelta(seconds=5)
     """How long a revision without traffic keeps its pods."""
     progress_deadline: timedelta = timedelta(minutes=10)

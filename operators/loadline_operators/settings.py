@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     """Further NetworkPolicy egress rules for serving pods, in JSON."""
     serving_image: str = "docker.io/loadline/serving:dev"
     """Image of the serving pods."""
+    serving_gpu_image: str = ""
+    """Image of the serving pods that run their model on a GPU; without one, such objects are told so."""
     drain_grace_seconds: Annotated[float, Field(ge=0)] = 5.0
     """How long a revision without traffic keeps its pods."""
     progress_deadline_seconds: Annotated[float, Field(gt=0)] = 600.0

@@ -104,6 +104,20 @@ def test_images_are_given_by_tag_or_by_digest_and_follow_the_chart_otherwise() -
     assert _environment(operator)["LOADLINE_SERVING_IMAGE"]["value"] == f"docker.io/loadline/serving:{version}"
 
 
+def test_models_on_gpus_have_an_image_only_where_a_value_names_one() -> None:
+    bare = _environment(chart.find(render(), "Deployment", "loadline-operator"))
+    named = render(settings=["images.servingGpu=registry.example.com/serving-gpu:1"])
+    given = _environment(chart.find(named, "Deployment", "loadline-operator"))
+
+    assert bare["LOADLINE_SERVING_GPU_IMAGE"]["value"] == ""
+    assert given["LOADLINE_SERVING_GPU_IMAGE"]["value"] == "registry.example.com/serving-gpu:1"
+
+
+def test_the_gateway_tells_pods_how_long_it_waits() -> None:
+    policy = chart.find(render(), "ClientTrafficPolicy", "loadline")
+    assert policy["spec"]["headers"] == {"enableEnvoyHeaders": True}
+
+
 def test_a_store_and_a_registry_of_your_own_take_the_place_of_the_charts() -> None:
     rendered = render(values="external", settings=["mlflow.externalUrl=https://mlflow.example.com"])
     assert {m["metadata"]["name"] for m in chart.pod_owners(rendered)} == {"loadline-operator"}

@@ -56,7 +56,7 @@ def test_a_constraint_of_map_keys_that_has_no_rule_is_refused_and_not_dropped(ke
 
 def test_no_rule_parses_a_quantity_that_the_pattern_refuses() -> None:
     resources = ModelDeployment.model_json_schema()["$defs"]["Resources"]
-    (rule,) = (found["rule"] for found in resources["x-kubernetes-validations"])
+    (rule,) = (found["rule"] for found in resources["x-kubernetes-validations"] if "quantity(" in found["rule"])
     (values,) = resources["properties"]["limits"]["patternProperties"].values()
 
     assert rule.count("quantity(self.") == rule.count(f".matches(r'{values['pattern']}')") == 2

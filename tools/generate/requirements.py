@@ -39,6 +39,7 @@ class Lock:
     name: str
     sources: tuple[str, ...]
     groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
     universal: bool = True
     follows_dev: bool = True
     overrides: str = ""
@@ -61,6 +62,13 @@ LOCKS: Final = (
     Lock(name="operator", sources=("operators/pyproject.toml", "platform/contracts/pyproject.toml")),
     Lock(name="serving", sources=("serving/pyproject.toml", "platform/contracts/pyproject.toml")),
     Lock(
+        name="serving-gpu",
+        sources=("serving/pyproject.toml", "platform/contracts/pyproject.toml"),
+        extras=("gpu",),
+        universal=False,
+        overrides="serving/gpu-overrides.txt",
+    ),
+    Lock(
         name="mlflow",
         sources=("platform/registry/pyproject.toml",),
         follows_dev=False,
@@ -70,9 +78,10 @@ LOCKS: Final = (
 )
 
 
-def command(lock: Lock, output: Path, extra: list[str]) -> list[str]:
+def command(lock: Lock, output: Path, flags: list[str]) -> list[str]:
     """Return the call of uv that writes one file, keeping what it pins already."""
     groups = [f"--group={group}" for group in lock.groups]
+    extras = [f"--extra={extra}" for extra in lock.extras]
     left_out = [word for member in MEMBERS for word in ("--no-emit-package", member)]
     platform = ["--universal"] if lock.universal else ["--python-platform=x86_64-manylinux_2_28"]
     follow = ["--constraints=requirements/dev.txt"] if lock.follows_dev else []
@@ -84,23 +93,24 @@ def command(lock: Lock, output: Path, extra: list[str]) -> list[str]:
         *FLAGS,
         *platform,
         *groups,
+        *extras,
         *left_out,
         *follow,
         *overrides,
-        *extra,
+        *flags,
         f"--output-file={output}",
         *lock.sources,
     ]
 
 
-def main(extra: list[str]) -> None:
+def main(flags: list[str]) -> None:
     """Write every file that changes; one that does not keeps its time, by which make decides what is old."""
     with TemporaryDirectory() as folder:
         for lock in LOCKS:
             kept, made = ROOT / "requirements" / f"{lock.name}.txt", Path(folder) / f"{lock.name}.txt"
             if kept.exists():
                 shutil.copy(kept, made)
-            subprocess.run(command(lock, made, extra), cwd=ROOT, check=True, timeout=300)
+            subprocess.run(command(lock, made, flags), cwd=ROOT, check=True, timeout=300)
             if not kept.exists() or kept.read_bytes() != made.read_bytes():
                 shutil.copy(made, kept)
 

@@ -14,11 +14,13 @@ from loadline_contracts.modeldeployment import (
     NodeRequirement,
     Pod,
     RevisionTemplate,
+    Runtime,
 )
 
 from loadline_operators.modeldeployment import egress, names
+from loadline_operators.modeldeployment.durations import parse_duration
 from loadline_operators.modeldeployment.rollout import Arm
-from loadline_operators.planning import Manifest, PlanSettings, StoreSettings
+from loadline_operators.planning import GPU, GPUS, Manifest, PlanSettings, StoreSettings
 
 HTTP_PORT: Final = 8080
 GRPC_PORT: Final = 8081
@@ -223,6 +225,7 @@ def _serving_container(parent: ModelDeployment, revision: str, template: Revisio
                 LOADLINE_MAX_REQUEST_BYTES=str(runtime.max_request_bytes),
                 LOADLINE_GRACE_SECONDS=str(pod.termination_grace_period_seconds),
                 LOADLINE_DRAIN_QUIET_SECONDS=str(DRAIN_QUIET_SECONDS),
+                **_chosen(runtime),
             ),
             {"name": "LOADLINE_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             *(_variable(variable) for variable in pod.env),
@@ -235,10 +238,50 @@ def _serving_container(parent: ModelDeployment, revision: str, template: Revisio
         "startupProbe": {**_probe("/startupz"), "periodSeconds": 1, "failureThreshold": 1800},
         "readinessProbe": {**_probe("/readyz"), "periodSeconds": 1, "failureThreshold": 2},
         "livenessProbe": {**_probe("/livez"), "periodSeconds": 10, "failureThreshold": 3},
-        "resources": {"requests": dict(pod.resources.requests), "limits": dict(pod.resources.limits)},
+        "resources": {"requests": dict(pod.resources.requests), "limits": _limits(runtime, pod)},
         "volumeMounts": _mounts(pod),
         "securityContext": dict(_RESTRICTED),
     }
+
+
+def runtime_environment(runtime: Runtime) -> dict[str, str]:
+    """Return the variables by which pods hear how to execute and how to protect themselves."""
+    return {
+        "LOADLINE_DEVICE": runtime.device,
+        "LOADLINE_MEMORY_ARENA": _switch(on=runtime.memory_arena),
+        "LOADLINE_MEMORY_PATTERN": _switch(on=runtime.memory_pattern),
+        "LOADLINE_IO_BINDING": _switch(on=runtime.io_binding),
+        "LOADLINE_BATCH_ROWS": str(runtime.batching.max_rows),
+        "LOADLINE_BATCH_WAIT_SECONDS": _seconds(runtime.batching.max_wait),
+        "LOADLINE_QUEUE_ROWS": str(runtime.queue.max_rows),
+        "LOADLINE_QUEUE_BYTES": str(runtime.queue.max_bytes),
+        "LOADLINE_CONCURRENCY": runtime.concurrency.mode,
+        "LOADLINE_REQUEST_TIMEOUT_SECONDS": _seconds(runtime.timeout),
+    }
+
+
+def _chosen(runtime: Runtime) -> dict[str, str]:
+    """Return what differs from the defaults, which are the image's too.
+
+    A variable more in every pod would restart every model when the operator is upgraded.
+    """
+    usual = runtime_environment(Runtime())
+    return {name: value for name, value in runtime_environment(runtime).items() if value != usual[name]}
+
+
+def _switch(*, on: bool) -> str:
+    return "true" if on else "false"
+
+
+def _seconds(duration: str) -> str:
+    return str(parse_duration(duration).total_seconds())
+
+
+def _limits(runtime: Runtime, pod: Pod) -> dict[str, str]:
+    """Return the container's limits, with the GPU that the device needs where the object names none itself."""
+    limits, requests = pod.resources.limits, pod.resources.requests
+    named = any(resource.startswith(GPUS) for resource in (*limits, *requests))
+    return dict(limits) if named or runtime.device != "gpu" else {**limits, GPU: "1"}
 
 
 def _plain(**values: str) -> list[Manifest]:

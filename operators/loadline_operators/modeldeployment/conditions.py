@@ -16,6 +16,7 @@ from loadline_operators.modeldeployment.diagnosis import (
     Problem,
     diagnose,
     diagnose_gateway,
+    missing_image,
     missing_pods,
     refused_child,
 )
@@ -254,6 +255,8 @@ def blocking_problem(view: View) -> Problem | None:
         )
     if observed.refused:
         return refused_child(*next(iter(observed.refused.items())))
+    if no_image := missing_image(view.parent, view.settings):
+        return no_image if view.rollout.stable is None else _while_another_serves(no_image, view.rollout.stable)
     waited_for = view.rollout.target or view.rollout.stable
     if waited_for is None:
         return None
@@ -261,10 +264,12 @@ def blocking_problem(view: View) -> Problem | None:
     problem = diagnose(pods, observed.deployments.get(waited_for.revision)) or _overdue(view, waited_for, pods)
     if problem is None or view.rollout.target is None or view.rollout.stable is None:
         return problem
-    kept = "" if view.rollout.step == "Shifting" else f". Revision {view.rollout.stable.revision} keeps serving"
-    return Problem(
-        reason=problem.reason, message=f"revision {waited_for.revision}: {problem.message.rstrip('.')}{kept}"
-    )
+    problem = Problem(reason=problem.reason, message=f"revision {waited_for.revision}: {problem.message.rstrip('.')}")
+    return problem if view.rollout.step == "Shifting" else _while_another_serves(problem, view.rollout.stable)
+
+
+def _while_another_serves(problem: Problem, stable: Member) -> Problem:
+    return Problem(reason=problem.reason, message=f"{problem.message}. Revision {stable.revision} keeps serving")
 
 
 def _overdue(view: View, waited_for: Member, pods: Sequence[PodFact]) -> Problem | None:

@@ -1,6 +1,7 @@
 """What keeps a model from being served, and what helps?"""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -8,7 +9,7 @@ from typing import Final, Literal
 from loadline_contracts.conditions import Reason
 from loadline_contracts.modeldeployment import ModelDeployment
 
-from loadline_operators.planning import AttachmentFact, DeploymentFact, Observed, PlanSettings, PodFact
+from loadline_operators.planning import GPUS, AttachmentFact, DeploymentFact, Observed, PlanSettings, PodFact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,31 @@ _REMEDIES: Final = {
     Reason.MODEL_LOAD_FAILED: "Export the model again and check it with ONNX Runtime",
     Reason.WARMUP_FAILED: "Check that the model runs on inputs of its own signature",
     Reason.BAD_SETTINGS: "Check spec.runtime and spec.pod.env, or the chart's address of the object store",
+    Reason.GPU_UNAVAILABLE: "Check the node's NVIDIA driver and container runtime, which spec.pod.scheduling names as "
+    "runtimeClassName, and what spec.pod.resources asks for; or set spec.runtime.device to cpu",
     Reason.DIGEST_MISMATCH: "Remove the damaged copy from the object store, or register the model again",
 }
+
+
+_MISSING_GPU: Final = re.compile(rf"Insufficient ({re.escape(GPUS)}[-./\w]*\w)")
+"""How the scheduler says that nodes have no GPU, or none left."""
+
+
+def serving_image(parent: ModelDeployment, settings: PlanSettings) -> str:
+    """Return the image of the object's pods; empty where the installation has none for the device."""
+    own = settings.serving_gpu_image if parent.spec.runtime.device == "gpu" else settings.serving_image
+    return parent.spec.pod.image or own
+
+
+def missing_image(parent: ModelDeployment, settings: PlanSettings) -> Problem | None:
+    """Return that no image runs the model on the device that the object asks for."""
+    if serving_image(parent, settings):
+        return None
+    return Problem(
+        reason=Reason.GPU_IMAGE_MISSING,
+        message="spec.runtime.device is gpu, and the installation has no image for it: set the chart's value "
+        "images.servingGpu, or spec.pod.image",
+    )
 
 
 def diagnose(pods: Sequence[PodFact], deployment: DeploymentFact | None) -> Problem | None:
@@ -77,6 +101,12 @@ def _out_of_memory(pod: PodFact) -> Problem | None:
 def _unschedulable(pod: PodFact) -> Problem | None:
     if not pod.unschedulable:
         return None
+    if missing := _MISSING_GPU.search(pod.unschedulable):
+        return Problem(
+            reason=Reason.UNSCHEDULABLE,
+            message=f"no node that may take pod {pod.name} has a free {missing[1]}: {pod.unschedulable} Add a node "
+            "with a GPU and NVIDIA's device plugin, or ask for none in spec.runtime.device and spec.pod.resources",
+        )
     return Problem(
         reason=Reason.UNSCHEDULABLE,
         message=f"no node takes pod {pod.name}: {pod.unschedulable} Lower spec.pod.resources.requests, loosen "

@@ -20,6 +20,7 @@ from loadline_contracts.modeldeployment import (
 from loadline_operators.model_facts import COPYING, NOT_ASKED_YET, UNDER_WAY, short_sha256
 from loadline_operators.modeldeployment import children, conditions, names
 from loadline_operators.modeldeployment.conditions import View
+from loadline_operators.modeldeployment.diagnosis import serving_image
 from loadline_operators.modeldeployment.durations import parse_duration
 from loadline_operators.modeldeployment.rollout import (
     Arm,
@@ -53,7 +54,7 @@ def plan(parent: ModelDeployment, observed: Observed, *, settings: PlanSettings,
     """Decide the children that shall exist, and say what is so."""
     observed = replace(observed, resolution=_remembered(parent, observed.resolution))
     template = wanted_template(parent, observed, settings)
-    wanted = names.revision_name(template) if template else None
+    wanted = _revision(parent, template) if template else None
     before = _from_status(parent.status)
     rollout = advance(before, wanted, _evidence(parent, observed, before), _limits(parent, settings), now=now)
     templates = {revision.name: revision.template for revision in parent.status.revisions}
@@ -123,18 +124,28 @@ def _is_the_same_model(parent: ModelDeployment, known: ModelStatus) -> bool:
 
 
 def wanted_template(parent: ModelDeployment, observed: Observed, settings: PlanSettings) -> RevisionTemplate | None:
-    """Return all that makes the wanted revision's pods; None while the model is not resolved."""
-    resolution = observed.resolution
-    if resolution.state != "resolved" or resolution.uri != parent.spec.model.uri:
+    """Return all that makes the wanted revision's pods; None while the model is not resolved or no image runs it."""
+    resolution, image = observed.resolution, serving_image(parent, settings)
+    if resolution.state != "resolved" or resolution.uri != parent.spec.model.uri or not image:
         return None
     return RevisionTemplate(
         model_uri=resolution.uri,
         model_version=resolution.version,
         digest=resolution.digest,
-        image=parent.spec.pod.image or settings.serving_image,
+        image=image,
         runtime=parent.spec.runtime,
         pod=parent.spec.pod,
     )
+
+
+def _revision(parent: ModelDeployment, template: RevisionTemplate) -> str:
+    """Return the name of the revision that a template makes: the one that it has in status, or else a new one.
+
+    A name is a hash of all fields, so a version of the operator that knows one field more would give every object's
+    pods a new name. What says the same, with that field's default, is the same revision.
+    """
+    known = (revision.name for revision in parent.status.revisions if revision.template == template)
+    return next(known, "") or names.revision_name(template)
 
 
 def _from_status(status: ModelDeploymentStatus) -> Rollout:

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     WARMUP_FAILED = "WarmupFailed"
     GPU_UNAVAILABLE = "GpuUnavailable"
     BAD_SETTINGS = "BadSettings"
+    GPU_IMAGE_MISSING = "GpuImageMissing"
     OUT_OF_MEMORY = "OutOfMemory"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"

@@ -87,15 +87,89 @@ class ModelSource(Contract):
     """The sha256 of the file at an https:// or s3:// URI, 64 hexadecimal digits."""
 
 
-class Runtime(Contract):
-    """How ONNX Runtime runs the model."""
+class Batching(Contract):
+    """How rows of different requests run together."""
 
+    max_rows: Annotated[int, Field(ge=1, le=4096)] = 64
+    """The most rows that one run of the model takes from several requests; 1 runs every request by itself. A request
+    that has more rows runs alone. A model whose batch dimension is fixed, or that mixes its rows, is never batched."""
+    max_wait: Annotated[
+        Duration, Field(json_schema_extra=rule("duration(self) <= duration('1s')", "must be at most 1s"))
+    ] = "0s"
+    """How long a row may wait for others before it runs; at most `1s`. With `0s` only rows that are there at the same
+    moment run together, and none is delayed. Each request may take that much longer; a model whose run costs much
+    alone and little per row gains throughput."""
+
+
+class Queue(Contract):
+    """How much may be in one pod."""
+
+    max_rows: Annotated[int, Field(ge=1, le=1_048_576)] = 4096
+    """The most rows that wait or run."""
+    max_bytes: Annotated[int, Field(ge=1024, le=68_719_476_736)] = 268_435_456
+    """The most bytes that the tensors of these requests hold, 256 MiB when left out. They count against
+    spec.pod.resources.limits.memory."""
+
+
+class Concurrency(Contract):
+    """How many rows are let in at a time."""
+
+    mode: Literal["adaptive", "unlimited"] = "adaptive"
+    """adaptive: the runtime measures how long rows wait, and where even the luckiest waits long it lets in fewer; the
+    rest is refused as beyond the queue. unlimited: only spec.runtime.queue limits what is inside, for callers who would
+    rather wait than come again."""
+
+
+class Runtime(Contract):
+    """How ONNX Runtime runs the model, and what protects it from too much load."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "duration(self.batching.maxWait) < duration(self.timeout)",
+                "batching.maxWait must be shorter than timeout, or every request would be late before it runs",
+            ),
+            (
+                "self.queue.maxRows >= self.batching.maxRows",
+                "queue.maxRows must not be smaller than batching.maxRows, or no batch would ever be full; where left "
+                "out, they are 4096 and 64",
+            ),
+        )
+    )
+
+    device: Literal["cpu", "gpu"] = "cpu"
+    """What runs the model. gpu takes the CUDA image that the chart's images.servingGpu names, and asks for one
+    `nvidia.com/gpu` unless spec.pod.resources asks for GPUs itself; a pod that finds none ends and says so, and never
+    runs the model on the CPU instead."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Threads that one run of the model may use inside its operators."""
     graph_optimization: Literal["disabled", "basic", "extended", "all"] = "all"
     """How far ONNX Runtime rewrites the graph when it loads the model."""
+    memory_arena: bool = True
+    """Whether ONNX Runtime keeps memory that a run gave back for the next run. false gives it to the system each time:
+    slower, but a single large request does not stay in the pod's memory for good."""
+    memory_pattern: bool = True
+    """Whether ONNX Runtime plans the memory of a run once for each shape of its inputs. false spares the plans of a
+    model whose inputs hardly ever have the same shape twice."""
+    io_binding: bool = False
+    """Whether inputs and outputs are bound to the run instead of being handed over with every call. It spares copies
+    between the CPU's memory and a GPU's; on a CPU it seldom pays."""
     max_request_bytes: Annotated[int, Field(ge=1024, le=1_073_741_824)] = 33_554_432
     """The largest request that is read, in bytes; a larger one is answered with 413 or RESOURCE_EXHAUSTED."""
+    batching: Batching = Batching()
+    """How rows of different requests run together."""
+    queue: Queue = Queue()
+    """How much may be in one pod, waiting or running. What comes beyond either limit is refused at once, with 429 and
+    Retry-After or with RESOURCE_EXHAUSTED, so that what waits still gets an answer in time. A request that finds no
+    other is taken whatever its size."""
+    concurrency: Concurrency = Concurrency()
+    """How many rows are let in at a time."""
+    timeout: Annotated[
+        Duration, Field(json_schema_extra=rule("self.matches('[1-9]')", "must be longer than zero, as every run is"))
+    ] = "30s"
+    """How long after its arrival a request may begin to run, and how long it may take to arrive; longer than zero. One
+    that is late is not run, and answered with 504 or DEADLINE_EXCEEDED. A deadline that the request brings, and
+    spec.routing.timeout, after which the gateway gives up, can only be sooner."""
 
 
 class Routing(Contract):
@@ -194,12 +268,18 @@ class Resources(Contract):
     """What the serving container asks of its node."""
 
     model_config = ConfigDict(
-        json_schema_extra=rule(
-            "self.requests.all(k, !(k in self.limits) "
-            f"|| !{_is_quantity('self.requests[k]')} || !{_is_quantity('self.limits[k]')} "
-            f"|| {_as_quantity('self.requests[k]')}.compareTo({_as_quantity('self.limits[k]')}) <= 0)",
-            "requests must not be larger than limits; where left out, requests are cpu 250m and memory 256Mi, "
-            "limits memory 1Gi",
+        json_schema_extra=rules(
+            (
+                "self.requests.all(k, !(k in self.limits) "
+                f"|| !{_is_quantity('self.requests[k]')} || !{_is_quantity('self.limits[k]')} "
+                f"|| {_as_quantity('self.requests[k]')}.compareTo({_as_quantity('self.limits[k]')}) <= 0)",
+                "requests must not be larger than limits; where left out, requests are cpu 250m and memory 256Mi, "
+                "limits memory 1Gi",
+            ),
+            (
+                "self.requests.all(k, !k.contains('/') || k.contains('kubernetes.io/') || k in self.limits)",
+                "a device such as nvidia.com/gpu is asked for in limits; requests may only repeat its number",
+            ),
         )
     )
 
@@ -394,7 +474,8 @@ class ModelDeploymentSpec(Contract):
     """How many pods the revision that serves all traffic needs. While traffic moves to a new revision, that
     one gets as many besides; status says so."""
     runtime: Runtime = Runtime()
-    """How ONNX Runtime runs the model."""
+    """How ONNX Runtime runs the model, and what protects it from too much load. The defaults suit a model that answers
+    in milliseconds on a CPU."""
     pod: Pod = Pod()
     """What the serving pods are given beside the model."""
     routing: Routing = Routing()
@@ -443,7 +524,7 @@ class RevisionTemplate(Contract):
     image: str
     """The serving image."""
     runtime: Annotated[Runtime, WithJsonSchema(_OPAQUE)]
-    """How ONNX Runtime runs the model."""
+    """How ONNX Runtime runs the model, and what protects it."""
     pod: Annotated[Pod, WithJsonSchema(_OPAQUE)]
     """What the pods are given."""
 

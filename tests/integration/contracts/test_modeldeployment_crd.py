@@ -53,6 +53,14 @@ ACCEPTED: dict[str, Manifest] = {
     "requests as large as limits, in another spelling": resources({"cpu": "1000m", "memory": "1024Mi"}, {"cpu": 1}),
     "a small request beside a limit with a larger unit": resources({"memory": "900Mi"}, {"memory": "1Gi"}),
     "a device": resources({"nvidia.com/gpu": 1}, {"nvidia.com/gpu": "1"}),
+    "a device that only limits name": resources({}, {"nvidia.com/gpu": 1}),
+    "a model on a GPU": md(runtime={"device": "gpu"}),
+    "no batching": md(runtime={"batching": {"maxRows": 1}}),
+    "the longest wait for a batch": md(runtime={"batching": {"maxWait": "1000ms"}}),
+    "a batch that fills the queue": md(runtime={"batching": {"maxRows": 4096}, "queue": {"maxRows": 4096}}),
+    "no limit but the queue": md(runtime={"concurrency": {"mode": "unlimited"}}),
+    "a deadline in two units": md(runtime={"timeout": "1m30s"}),
+    "memory that is given back": md(runtime={"memoryArena": False, "memoryPattern": False, "ioBinding": True}),
     "every taint": stands({"operator": "Exists"}),
     "a taint for a while": stands({"key": "a", "value": "b", "effect": "NoExecute", "tolerationSeconds": 60}),
     "a node in one of two zones": on("In", "a", "b"),
@@ -131,6 +139,34 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
         md(pod={"terminationGracePeriodSeconds": 1}),
         "terminationGracePeriodSeconds",
     ),
+    "a device that limits do not name": (
+        resources({"nvidia.com/gpu": 1}, {"memory": "1Gi"}),
+        "a device such as nvidia.com/gpu is asked for in limits",
+    ),
+    "an unknown device": (md(runtime={"device": "tpu"}), "spec.runtime.device"),
+    "batches of no row": (md(runtime={"batching": {"maxRows": 0}}), "spec.runtime.batching.maxRows"),
+    "batches of too many rows": (md(runtime={"batching": {"maxRows": 4097}}), "spec.runtime.batching.maxRows"),
+    "a wait for a batch without unit": (md(runtime={"batching": {"maxWait": "2"}}), "spec.runtime.batching.maxWait"),
+    "a wait for a batch beyond a second": (md(runtime={"batching": {"maxWait": "1s1ms"}}), "must be at most 1s"),
+    "a wait for a batch as long as the deadline": (
+        md(runtime={"batching": {"maxWait": "5ms"}, "timeout": "5ms"}),
+        "batching.maxWait must be shorter than timeout",
+    ),
+    "a queue for less than a batch": (
+        md(runtime={"batching": {"maxRows": 65}, "queue": {"maxRows": 64}}),
+        "queue.maxRows must not be smaller than batching.maxRows",
+    ),
+    "a queue for less than a batch by default": (
+        md(runtime={"queue": {"maxRows": 63}}),
+        "where left out, they are 4096 and 64",
+    ),
+    "a queue without a byte": (md(runtime={"queue": {"maxBytes": 0}}), "spec.runtime.queue.maxBytes"),
+    "an unknown limit of concurrency": (
+        md(runtime={"concurrency": {"mode": "fixed"}}),
+        "spec.runtime.concurrency.mode",
+    ),
+    "no time to run": (md(runtime={"timeout": "0s"}), "must be longer than zero, as every run is"),
+    "a deadline without unit": (md(runtime={"timeout": "30"}), "spec.runtime.timeout"),
     "an unknown graph level": (md(runtime={"graphOptimization": "most"}), "spec.runtime.graphOptimization"),
 }
 
@@ -155,7 +191,19 @@ def test_defaults_are_filled_in_by_the_api_server(cluster: Cluster) -> None:
 
     assert spec["replicas"] == 1
     assert spec["routing"] == {"retries": 1, "timeout": "30s"}
-    assert spec["runtime"] == {"graphOptimization": "all", "maxRequestBytes": 33554432, "threads": 1}
+    assert spec["runtime"] == {
+        "device": "cpu",
+        "threads": 1,
+        "graphOptimization": "all",
+        "memoryArena": True,
+        "memoryPattern": True,
+        "ioBinding": False,
+        "maxRequestBytes": 33554432,
+        "batching": {"maxRows": 64, "maxWait": "0s"},
+        "queue": {"maxRows": 4096, "maxBytes": 268435456},
+        "concurrency": {"mode": "adaptive"},
+        "timeout": "30s",
+    }
     assert spec["pod"]["terminationGracePeriodSeconds"] == 60
     assert spec["pod"]["resources"]["limits"] == {"memory": "1Gi"}
 

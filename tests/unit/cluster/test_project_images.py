@@ -71,3 +71,15 @@ def test_a_copy_of_what_is_not_there_is_refused_with_its_name(tree: Path) -> Non
     (tree / "serving/Dockerfile").write_text("FROM base\nCOPY serving/gone /gone\n")
     with pytest.raises(ClusterToolError, match="copies serving/gone, which is not there"):
         project_images.image_of("serving")
+
+
+def test_the_image_for_gpus_is_built_only_where_it_is_named() -> None:
+    assert "serving-gpu" not in project_images.names()
+    assert project_images.image_of("serving-gpu").image.startswith("docker.io/loadline/serving-gpu:dev-")
+
+
+def test_an_image_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(
+        ClusterToolError, match=r"There is no image serving-tpu\n.*serving, operator, mlflow, serving-gpu"
+    ):
+        project_images.image_of("serving-tpu")

@@ -201,9 +201,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command("status", status, named=False).add_argument("--name", type=_cluster_name)
     built = command("images", images, named=False)
-    built.add_argument(
-        "images", nargs="*", metavar="IMAGE", help=f"of {', '.join(project_images.DOCKERFILES)}; default all"
-    )
+    usual, besides = ", ".join(project_images.DOCKERFILES), ", ".join(project_images.ON_REQUEST)
+    built.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {usual}, which is the default, and {besides}")
     built.add_argument("--print", nargs="?", const="json", choices=("json", "values"), help="only print the names")
     command("load", load).add_argument("images", nargs="*", metavar="IMAGE", help="full references; default ours")
     command("programs", install_programs, named=False)

@@ -16,6 +16,8 @@ DOCKERFILES = {
     "operator": "operators/Dockerfile",
     "mlflow": "platform/registry/Dockerfile",
 }
+ON_REQUEST = {"serving-gpu": "serving/Dockerfile.gpu"}
+"""Images that are built only where they are named, since they are large and few clusters can run them."""
 ON_CONTROL_PLANE = frozenset({"mlflow"})
 """Images that run nowhere else: the chart's values for kind put them there, beside their volumes."""
 
@@ -44,18 +46,23 @@ class ProjectImage:
 
 def image_of(name: str) -> ProjectImage:
     """Read the Dockerfile of one image."""
-    dockerfile = paths.REPOSITORY / DOCKERFILES[name]
+    place = _place(name)
+    dockerfile = paths.REPOSITORY / place
     if not dockerfile.is_file():
-        raise ClusterToolError(
-            f"The image {name} has no {DOCKERFILES[name]}\n  What to do: restore it, or name other images"
-        )
+        raise ClusterToolError(f"The image {name} has no {place}\n  What to do: restore it, or name other images")
     sources = tuple(Path(source) for source in copied_paths(dockerfile.read_text()))
     for source in sources:
         if not (paths.REPOSITORY / source).exists():
-            raise ClusterToolError(
-                f"{DOCKERFILES[name]} copies {source}, which is not there\n  What to do: correct the COPY"
-            )
+            raise ClusterToolError(f"{place} copies {source}, which is not there\n  What to do: correct the COPY")
     return ProjectImage(name=name, dockerfile=dockerfile, sources=sources)
+
+
+def _place(name: str) -> str:
+    """Where the Dockerfile of an image lies."""
+    known = {**DOCKERFILES, **ON_REQUEST}
+    if name not in known:
+        raise ClusterToolError(f"There is no image {name}\n  What to do: name some of {', '.join(known)}")
+    return known[name]
 
 
 def copied_paths(dockerfile: str) -> list[str]:
@@ -87,7 +94,7 @@ def ensure(selected: list[str]) -> None:
     """Build those images whose contents changed."""
     for name in selected:
         image = image_of(name)
-        with step(f"image loadline/{name}", f"{DOCKERFILES[name]} with what it copies") as under_way:
+        with step(f"image loadline/{name}", f"{_place(name)} with what it copies") as under_way:
             under_way.note(image.image)
             if image_store.is_current(image.image, image.recipe):
                 under_way.already("nothing changed")

@@ -322,6 +322,20 @@ BROKEN_PODS = {
         PodFact(name="p", revision="", unschedulable="0/3 nodes are available: 3 Insufficient memory."),
         ("Unschedulable", "spec.pod.resources.requests"),
     ),
+    "a GPU that no node has": (
+        PodFact(name="p", revision="", unschedulable="0/3 nodes are available: 3 Insufficient nvidia.com/gpu."),
+        ("Unschedulable", "has a free nvidia.com/gpu: 0/3"),
+    ),
+    "a slice of a GPU that no node has": (
+        PodFact(
+            name="p", revision="", unschedulable="0/1 nodes: 1 Insufficient nvidia.com/mig-1g.10gb, 2 Too many pods."
+        ),
+        ("Unschedulable", "has a free nvidia.com/mig-1g.10gb: 0/1"),
+    ),
+    "a GPU that the container does not see": (
+        PodFact(name="p", revision="", termination_message='{"reason": "GpuUnavailable", "message": "no CUDA device"}'),
+        ("GpuUnavailable", "no CUDA device. Check the node's NVIDIA driver"),
+    ),
     "a limit that is too low": (
         PodFact(name="p", revision="", terminated_reason="OOMKilled"),
         ("OutOfMemory", "spec.pod.resources.limits.memory"),
