@@ -19,6 +19,7 @@ from loadline_serving.service import Service
 SERVICE = "inference.GRPCInferenceService"
 _ARM = "x-loadline-arm"
 _TRACE = "traceparent"
+_TIMEOUT = "x-envoy-expected-rq-timeout-ms"
 _OUR_FAILURES = frozenset({"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
 _NEVER = float("inf")
 if TYPE_CHECKING:
@@ -146,9 +147,11 @@ class GrpcServer:
 
 
 def _deadline(started: float, context: "Context", request: InferRequest) -> float:
-    """When nobody waits any more: by the call's own deadline or the message's parameter; in perf_counter's seconds."""
+    """When nobody waits any more: by the call, the gateway or the message; in perf_counter's seconds."""
     remaining = context.time_remaining()
     deadline = _NEVER if remaining is None else perf_counter() + remaining
+    if (milliseconds := _metadata(context, _TIMEOUT)).isdigit():
+        deadline = min(deadline, started + int(milliseconds) / 1000)
     return deadline if request.timeout is None else min(deadline, started + request.timeout)
 
 

@@ -130,6 +130,8 @@ def _providers(options: RuntimeOptions) -> list[str]:
             Reason.GPU_UNAVAILABLE,
             f"device gpu was asked for, but this image's ONNX Runtime {ort.__version__} has no CUDA; use the GPU image",
         )
+    # CUDA's libraries come from Python packages in the image, where the loader would not look for them.
+    ort.preload_dlls()
     return [_CUDA, _CPU]
 
 
