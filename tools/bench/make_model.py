@@ -5,6 +5,7 @@ It runs in the training environment: scikit-learn and skl2onnx are no dependenci
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -34,7 +35,7 @@ def mlp() -> onnx.ModelProto:
     """Four dense layers, ReLU between them."""
     random = np.random.default_rng(0)
     nodes, weights, tensor = [], [], "input"
-    for layer, (before, after) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False)):
+    for layer, (before, after) in enumerate(pairwise(WIDTHS)):
         scale = np.float32((2 / before) ** 0.5)
         weights.append(_weights(random, f"w{layer}", (before, after), scale))
         weights.append(numpy_helper.from_array(np.zeros(after, np.float32), f"b{layer}"))

@@ -6,9 +6,10 @@ import sys
 # Servers are started while channels of gRPC are open; its handlers for a fork would only warn.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-from loadline_bench import cli
+from loadline_bench.cli import measure
+from loadline_bench.publish import publish
 
-COMMANDS = {"measure": cli.measure}
+COMMANDS = {"measure": measure, "page": publish}
 
 
 def main() -> int:

@@ -46,8 +46,9 @@ def question(peer: Peer, encoding: Encoding, model: Model, places: Places, seed:
 
 def ask(server: Server, asked: Question) -> int:
     """Ask once; the bytes of the answer, if it is right."""
+    headers: dict[str, str] = {}
     if asked.encoding is Encoding.GRPC:
-        headers, data = {}, _call(server.grpc_port, asked.body)
+        data = _call(server.grpc_port, asked.body)
     else:
         headers, data = _post(server.http_port, asked.body)
     try:
@@ -94,7 +95,7 @@ def _post(port: int, sent: Body) -> tuple[dict[str, str], bytes]:
 def _call(port: int, sent: Body) -> bytes:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
-            answer = channel.unary_unary(sent.path)(sent.data, timeout=ANSWER_SECONDS)
+            answer = channel.unary_unary(sent.path, bytes, bytes)(sent.data, timeout=ANSWER_SECONDS)
         except grpc.RpcError as error:
             raise NoAnswerError(f"{error.code()}: {error.details()}") from error
     return bytes(answer)

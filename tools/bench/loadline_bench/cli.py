@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,24 +13,16 @@ from loadline_results.machine import Machine
 from loadline_results.repository import Repository
 from loadline_results.result import FOLDER
 
-from loadline_bench.cells import CONCURRENCIES, Figures, Selection, left, starts
+from loadline_bench.cells import CONCURRENCIES, Cell, Figures, Selection, left, starts
 from loadline_bench.measure import Bench
 from loadline_bench.models import BY_NAME as MODELS
+from loadline_bench.names import BENCHMARK, PATHS
 from loadline_bench.peers import BY_NAME as PEERS
 from loadline_bench.peers import Encoding
 from loadline_bench.places import Places
 
-NAME = "serving-benchmark"
 FULL_SECONDS = 8
 FULL_ROUNDS = 5
-PATHS = (
-    "serving/loadline_serving",
-    "platform/contracts/loadline_contracts",
-    "requirements/peers",
-    "tools/bench",
-    ":(exclude)tools/bench/loadline_bench/telling",
-)
-"""The code that the figures speak of: how they are told changes nothing in them."""
 
 
 def measure(arguments: Sequence[str]) -> int:
@@ -39,18 +31,13 @@ def measure(arguments: Sequence[str]) -> int:
     places = Places(root=Path.cwd(), cache=chosen.cache)
     places.models.make(places.maker, chosen.train_python)
     repository = Repository(places.root)
-    file = chosen.out or (places.root / FOLDER if chosen.seconds >= FULL_SECONDS else places.cache) / f"{NAME}.jsonl"
+    file = chosen.out or _file(chosen.seconds, places, repository)
     begin = _Header(repository)
-    done = {
-        figures.cell(line.round)
-        for line in lines.of_this_code(lines.read(file), repository)
-        if not (figures := Figures.model_validate(line.figures)).fault and figures.asked_seconds >= chosen.seconds
-    }
-    order = left(_selection(chosen), () if begin.uncommitted else done)
+    kept = [] if begin.uncommitted else lines.of_this_code(lines.read(file), repository)
+    lines.keep(file, kept)
+    order = left(_selection(chosen), _done(kept, chosen.seconds))
     print(f"{len(order)} cells of {chosen.seconds} s or more are left; they go to {file}", flush=True)
-    bench = Bench(
-        places=places, seconds=chosen.seconds, server_core=chosen.server_core, load_core=chosen.load_core
-    )
+    bench = Bench(places=places, seconds=chosen.seconds, server_core=chosen.server_core, load_core=chosen.load_core)
     faults = 0
     for group in starts(order):
         for cell, figures in zip(group, bench.measure(group), strict=True):
@@ -58,6 +45,21 @@ def measure(arguments: Sequence[str]) -> int:
             print(f"round {cell.round}  {told(figures)}", flush=True)
             faults += bool(figures.fault)
     return 1 if faults else 0
+
+
+def _file(seconds: int, places: Places, repository: Repository) -> Path:
+    """Where the cells go: short ones are for a look, and stay out of the repository."""
+    if seconds < FULL_SECONDS:
+        return places.cache / f"{BENCHMARK}.jsonl"
+    if repository.has_uncommitted(PATHS):
+        sys.exit("the code to measure has changes that no commit holds; commit them, or name another file with --out")
+    return places.root / FOLDER / f"{BENCHMARK}.jsonl"
+
+
+def _done(kept: Iterable[Line], seconds: int) -> set[Cell]:
+    """The cells that need not be measured again: they have figures, and lasted long enough."""
+    seen = [(line.round, Figures.model_validate(line.figures)) for line in kept]
+    return {figures.cell(number) for number, figures in seen if not figures.fault and figures.asked_seconds >= seconds}
 
 
 def told(figures: Figures) -> str:
@@ -123,7 +125,7 @@ def _selection(chosen: argparse.Namespace) -> Selection:
     )
 
 
-def _words(text: str, known: Sequence[str] | dict[str, object]) -> list[str]:
+def _words(text: str, known: Collection[str]) -> list[str]:
     words = text.split(",")
     if unknown := [word for word in words if word not in known]:
         sys.exit(f"there is no {', '.join(unknown)}; there are {', '.join(known)}")

@@ -41,7 +41,7 @@ class Model:
 MODELS = (
     Model(name="tabular", title="gradient boosting, 100 trees of depth 3 over 30 features", row=(30,)),
     Model(name="mlp", title="MLP 256-512-512-512-10", row=(256,)),
-    Model(name="conv", title="convnet of 4 residual blocks over 3×224×224", row=(3, 224, 224)),
+    Model(name="conv", title="convnet of 4 residual blocks over 3x224x224", row=(3, 224, 224)),
 )
 BY_NAME = {model.name: model for model in MODELS}
 

@@ -18,6 +18,11 @@ class Encoding(StrEnum):
     NONE = "none"
     """Not at all: the model is run in the process that counts."""
 
+    @property
+    def told(self) -> str:
+        """As people write it."""
+        return {"json": "JSON", "grpc": "gRPC"}.get(self.value, self.value)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:

@@ -44,9 +44,7 @@ def spent(before: Mapping[Thread, int], after: Mapping[Thread, int]) -> int:
 
 def memory(root: int, proc: Path = PROC) -> Memory:
     """What a server holds now."""
-    rollups = [
-        text for pid in processes(root, proc) if (text := _read(proc / str(pid) / "smaps_rollup")) is not None
-    ]
+    rollups = [text for pid in processes(root, proc) if (text := _read(proc / str(pid) / "smaps_rollup")) is not None]
     return Memory(
         resident=sum(_kilobytes(text, "Rss") for text in rollups) * 1024,
         proportional=sum(_kilobytes(text, "Pss") for text in rollups) * 1024,

@@ -2,7 +2,6 @@
 
 import bentoml
 import numpy as np
-
 from model import run, session
 
 

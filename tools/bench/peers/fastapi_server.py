@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import orjson
 from fastapi import FastAPI, Response
-from pydantic import BaseModel
-
 from model import run, session
+from pydantic import BaseModel
 
 loaded = session()
 app = FastAPI()

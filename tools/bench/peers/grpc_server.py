@@ -5,7 +5,6 @@ import asyncio
 import grpc
 import numpy as np
 import open_inference_pb2 as messages
-
 from model import GRPC_PORT, run, session
 
 loaded = session()

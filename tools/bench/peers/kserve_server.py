@@ -2,7 +2,6 @@
 
 import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
-
 from model import GRPC_PORT, HTTP_PORT, NAME, run, session
 
 
@@ -15,17 +14,19 @@ class OnnxModel(Model):
         self.ready = True
         return True
 
-    def predict(
-        self, payload: InferRequest, headers: object = None, response_headers: object = None
-    ) -> InferResponse:
-        """Answer one request, in binary where it asks for that."""
+    def predict(self, payload: InferRequest, headers: object = None, response_headers: object = None) -> InferResponse:
+        """Answer one request, in the encoding that it asks for."""
         del headers, response_headers
         answer = run(self._loaded, payload.inputs[0].as_numpy().astype(np.float32, copy=False))
         output = InferOutput("output", list(answer.shape), "FP32")
-        asked = payload.request_outputs or []
-        binary = bool(payload.from_grpc) or any((each.parameters or {}).get("binary_data") for each in asked)
-        output.set_data_from_numpy(answer, binary_data=binary)
-        return InferResponse(payload.id or "1", self.name, [output])
+        output.set_data_from_numpy(answer, binary_data=payload.use_binary_outputs)
+        return InferResponse(
+            payload.id or "1",
+            self.name,
+            [output],
+            use_binary_outputs=payload.use_binary_outputs,
+            requested_outputs=payload.request_outputs,
+        )
 
 
 model = OnnxModel(NAME)

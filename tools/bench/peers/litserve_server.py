@@ -4,7 +4,6 @@ from typing import Any
 
 import litserve
 import numpy as np
-
 from model import HTTP_PORT, Rows, run, session
 
 

@@ -1,11 +1,10 @@
 """How does PyTriton run the model?"""
 
 import numpy as np
+from model import GRPC_PORT, HTTP_PORT, METRICS_PORT, NAME, Rows, run, session
 from pytriton.decorators import batch
 from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
-
-from model import GRPC_PORT, HTTP_PORT, METRICS_PORT, NAME, Rows, run, session
 
 loaded = session()
 

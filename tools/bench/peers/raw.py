@@ -5,7 +5,6 @@ import sys
 import time
 
 import numpy as np
-
 from model import run, session
 
 begun = time.perf_counter()

@@ -43,7 +43,15 @@ def append(path: Path, line: Line) -> None:
     """Add a line, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        file.write(json.dumps(line.model_dump(mode="json")) + "\n")
+        file.write(_text(line))
+
+
+def keep(path: Path, kept: Sequence[Line]) -> None:
+    """Drop all other lines: those of code that is no longer there are in the repository's history."""
+    if len(read(path)) != len(kept):
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(_text(line) for line in kept))
+        partial.replace(path)
 
 
 def of_this_code(lines: Iterable[Line], repository: Repository) -> list[Line]:
@@ -66,6 +74,10 @@ def judge(name: str, lines: Sequence[Line], repository: Repository) -> Verdict:
 def judge_all(folder: Path, repository: Repository) -> list[Verdict]:
     """The verdict on each such measurement of a folder, by name."""
     return [judge(path.stem, read(path), repository) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+
+
+def _text(line: Line) -> str:
+    return json.dumps(line.model_dump(mode="json")) + "\n"
 
 
 def _age(line: Line, repository: Repository, known: dict[tuple[str, tuple[str, ...]], str]) -> str:
