@@ -7,9 +7,11 @@ import sys
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from loadline_bench.cli import measure
+from loadline_bench.cold_start import cold_start
+from loadline_bench.memory import memory
 from loadline_bench.publish import publish
 
-COMMANDS = {"measure": measure, "page": publish}
+COMMANDS = {"measure": measure, "memory": memory, "cold-start": cold_start, "page": publish}
 
 
 def main() -> int:

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from loadline_bench import load, usage
+from loadline_bench import usage
 from loadline_bench.asking import NoAnswerError, Question, WrongAnswerError, ask, question, wait_for_answer
 from loadline_bench.cells import Cell, Figures
 from loadline_bench.load import Load, LoadFailedError
 from loadline_bench.models import BY_NAME as MODELS
+from loadline_bench.models import Model
 from loadline_bench.peers import BY_NAME as PEERS
-from loadline_bench.peers import Encoding, Peer
+from loadline_bench.peers import RAW
 from loadline_bench.places import Places, version
 from loadline_bench.server import NotInstalledError, Server, environment, serving
+from loadline_bench.traffic import put_under_load
 
 WARM_UP_SECONDS = 1
 WARM_UP_CONNECTIONS = 8
@@ -24,6 +26,34 @@ LONGEST = 4
 BEFORE, AFTER = 1, 2
 """Seeds of the rows that are asked before and after a load: an answer that is kept would show."""
 _FAULTS = (NoAnswerError, WrongAnswerError, LoadFailedError, NotInstalledError, subprocess.SubprocessError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raw:
+    """The model alone, in a loop."""
+
+    runs: int
+    seconds: float
+    cpu_us: float
+    load_seconds: float
+    """For reading and optimising it."""
+
+
+def raw(places: Places, model: Model, *, seconds: float, core: int) -> Raw:
+    """Run the model without a server."""
+    python = places.python(RAW)
+    place = {"bin": str(python.parent), "model_file": str(places.models.file(model))}
+    ports = dict.fromkeys(("http_port", "grpc_port", "metrics_port"), "0")
+    words = [word.format(python=python, scripts=places.scripts) for word in RAW.command]
+    done = subprocess.run(
+        ["taskset", "-c", str(core), *words, str(seconds)],
+        env=environment(RAW, place | ports),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=seconds + 60,
+    )
+    return Raw(**json.loads(done.stdout))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +78,8 @@ class Bench:
 
     def _measured(self, cells: Sequence[Cell]) -> Iterator[Figures]:
         peer, model = PEERS[cells[0].peer], MODELS[cells[0].model]
-        if peer.encodings == (Encoding.NONE,):
-            yield self._raw(peer, cells[0])
+        if peer is RAW:
+            yield self._raw(cells[0])
             return
         with serving(peer, model, self.places, core=self.server_core) as server:
             cold = 0.0
@@ -86,40 +116,16 @@ class Bench:
         )
 
     def _load(self, server: Server, asked: Question, connections: int, seconds: int) -> Load:
-        if asked.encoding is Encoding.GRPC:
-            return load.over_grpc(
-                server.grpc_port,
-                asked.body,
-                connections=connections,
-                seconds=seconds,
-                core=self.load_core,
-                answer_bytes=ask(server, asked),
-            )
-        return load.over_http(
-            server.http_port, asked.body, connections=connections, seconds=seconds, core=self.load_core
-        )
+        return put_under_load(server, asked, connections=connections, seconds=seconds, core=self.load_core)
 
-    def _raw(self, peer: Peer, cell: Cell) -> Figures:
-        file = str(self.places.models.file(MODELS[cell.model]))
-        python = self.places.python(peer)
-        place = {"bin": str(python.parent), "model_file": file, "http_port": "0", "grpc_port": "0", "metrics_port": "0"}
-        words = [word.format(python=python, scripts=self.places.scripts) for word in peer.command]
-        done = subprocess.run(
-            ["taskset", "-c", str(self.server_core), *words, str(self.seconds)],
-            env=environment(peer, place),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=self.seconds + 60,
-        )
-        said = json.loads(done.stdout)
-        share = said["cpu_us"] * said["runs"] / 1e6 / said["seconds"]
+    def _raw(self, cell: Cell) -> Figures:
+        alone = raw(self.places, MODELS[cell.model], seconds=self.seconds, core=self.server_core)
         return self._blank(cell).model_copy(
             update={
-                "requests": said["runs"],
-                "seconds": round(said["seconds"], 3),
-                "cpu_us": round(said["cpu_us"], 2),
-                "core_share": round(share, 3),
+                "requests": alone.runs,
+                "seconds": round(alone.seconds, 3),
+                "cpu_us": round(alone.cpu_us, 2),
+                "core_share": round(alone.cpu_us * alone.runs / 1e6 / alone.seconds, 3),
             }
         )
 
