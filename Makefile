@@ -18,6 +18,7 @@ export UV_LINK_MODE := copy
 export PATH := $(CURDIR)/$(VENV)/bin:$(CACHE)/bin:$(PATH)
 
 BENCH := $(PYTHON) -m loadline_bench
+PAGES = $(PYTHON) -m loadline_results page && $(BENCH) page
 # What a run of the benchmark is narrowed to: make bench-serving ROUNDS=1 SECONDS=2 ONLY=loadline,fastapi
 BENCH_OPTIONS = $(and $(ONLY),--peers $(ONLY)) $(and $(MODELS),--models $(MODELS)) $(and $(PROTOCOLS),--protocols $(PROTOCOLS)) \
   $(and $(CONCURRENCY),--concurrency $(CONCURRENCY)) $(and $(SECONDS),--seconds $(SECONDS)) $(and $(ROUNDS),--rounds $(ROUNDS))
@@ -82,17 +83,14 @@ test-long: init ## Run the long forms of all measurements on the test cluster; r
 bench-peers: init ## Install the servers that ours is measured against, and the load generators
 	@$(PHASE) "Peers" tools/bench/install-peers $(CACHE)/bench
 
-bench-serving: train bench-peers ## Measure serving beside its peers, cell by cell, resumable; writes docs/results, docs/performance.md
-	@$(PHASE) "Serving beside its peers" $(BENCH) measure $(BENCH_OPTIONS)
-	@$(BENCH) page
+bench-serving: train bench-peers ## Measure serving beside its peers, cell by cell, resumable
+	@status=0; $(PHASE) "Serving beside its peers" $(BENCH) measure $(BENCH_OPTIONS) || status=$$?; $(PAGES); exit $$status
 
 bench-serving-memory: train bench-peers ## Measure whether memory stays flat over 1,000,000 requests and bad ones
-	@$(PHASE) "Memory of serving" $(BENCH) memory $(and $(REQUESTS),--requests $(REQUESTS))
-	@$(BENCH) page
+	@status=0; $(PHASE) "Memory" $(BENCH) memory $(and $(REQUESTS),--requests $(REQUESTS)) || status=$$?; $(PAGES); exit $$status
 
 bench-serving-cold-start: train bench-peers ## Measure how soon the first answer comes
-	@$(PHASE) "Cold start of serving" $(BENCH) cold-start $(and $(ROUNDS),--rounds $(ROUNDS))
-	@$(BENCH) page
+	@status=0; $(PHASE) "Cold start" $(BENCH) cold-start $(and $(ROUNDS),--rounds $(ROUNDS)) || status=$$?; $(PAGES); exit $$status
 
 clean: ## Remove the environments of this clone; caches and clusters stay
 	rm -rf $(VENV) $(TRAIN)

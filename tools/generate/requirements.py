@@ -30,7 +30,7 @@ MEMBERS: Final = (
     "loadline-results",
     "loadline-bench",
 )
-PEERS: Final = ("fastapi", "grpc", "mlserver", "kserve", "bentoml", "litserve", "mlflow", "pytriton")
+PEERS: Final = tuple(path.stem for path in sorted((ROOT / "tools/bench/peers").glob("*.in")))
 """What `make bench-serving` measures us against; the two bare ones stand on what ours stands on."""
 BARE: Final = ("fastapi", "grpc")
 UV: Final = "uv"

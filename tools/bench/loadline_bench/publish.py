@@ -8,8 +8,8 @@ from pathlib import Path
 from loadline_results import lines
 from loadline_results.result import read
 
-from loadline_bench.names import BENCHMARK, COLD_START, DOCS, MEMORY
-from loadline_bench.telling.page import with_benchmark
+from loadline_bench.names import BENCHMARK, DOCS
+from loadline_bench.telling.page import OTHERS, with_benchmark
 from loadline_bench.telling.plots import draw
 from loadline_bench.telling.results import Results
 
@@ -21,7 +21,7 @@ def publish(arguments: Sequence[str]) -> int:
     parser.add_argument("--cells", type=Path, help="another file of cells, for a look at a short run")
     chosen = parser.parse_args(arguments)
     measured = lines.read(chosen.cells or chosen.docs / "results" / f"{BENCHMARK}.jsonl")
-    others = [each for name in (MEMORY, COLD_START) if (each := read(chosen.docs / "results" / f"{name}.json"))]
+    others = [each for name in OTHERS if (each := read(chosen.docs / "results" / f"{name}.json"))]
     page = chosen.docs / "performance.md"
     page.write_text(with_benchmark(page.read_text(), measured, others))
     if measured:

@@ -73,8 +73,12 @@ def serving(peer: Peer, model: Model, places: Places, *, core: int) -> Iterator[
 
 
 def environment(peer: Peer, place: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a peer sees: ours, and where our own code is looked for only where it is ours."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH" or not peer.installed}
+    """The variables that a peer sees: no setting of the person who measures, and no code of ours in a peer's process."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("LOADLINE_") and (name != "PYTHONPATH" or not peer.installed)
+    }
     shared = {
         "PATH": f"{place['bin']}:{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",

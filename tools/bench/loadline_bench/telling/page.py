@@ -9,6 +9,7 @@ from loadline_results.result import Result
 from loadline_bench import models, peers
 from loadline_bench.cells import CONCURRENCIES, Figures
 from loadline_bench.models import Model
+from loadline_bench.names import COLD_START, MEMORY
 from loadline_bench.peers import Encoding, Peer
 from loadline_bench.telling import bars
 from loadline_bench.telling.bars import Verdict
@@ -18,6 +19,7 @@ BEGIN = "<!-- serving: begin, made by `make generate` -->"
 END = "<!-- serving: end -->"
 NOTHING = "Not measured yet; `make bench-serving` does it."
 COMMAND = "make bench-serving"
+OTHERS = (MEMORY, COLD_START)
 FEW = 200
 """A cell with fewer requests says little about the end of its latencies."""
 
@@ -91,15 +93,23 @@ def _bars(results: Results, others: Sequence[Result]) -> list[str]:
 
 def _other_bars(others: Sequence[Result]) -> Iterator[tuple[str, ...]]:
     """The bars of the measurements that have files of their own; their runs hold rows with `figure` and `held`."""
+    made = {result.name for result in others}
+    yield from (
+        (f"{_spoken(name)}: `make bench-{name}`", "", "-", "not measured") for name in OTHERS if name not in made
+    )
     for result in others:
         for run in result.runs:
             for row in run.get("rows", []):
                 yield (
-                    f"{result.name.replace('-', ' ').capitalize()}: {row['of']}",
+                    f"{_spoken(result.name)}: {row['of']}",
                     str(row["wanted"]),
                     str(row["figure"]),
                     "held" if row["held"] else "**missed**",
                 )
+
+
+def _spoken(name: str) -> str:
+    return name.replace("-", " ").capitalize()
 
 
 def _ahead(verdicts: Sequence[Verdict]) -> list[str]:
