@@ -1,12 +1,16 @@
 """How long a cell lasts, which version is told, and what counts as flat."""
 
 import pytest
+from loadline_bench.bodies import body
 from loadline_bench.cells import Cell
 from loadline_bench.cold_start import row as cold_row
 from loadline_bench.load import Load
+from loadline_bench.malformed import kinds
 from loadline_bench.measure import lasting, too_many_failed
+from loadline_bench.memory import refusals
 from loadline_bench.memory import row as memory_row
-from loadline_bench.peers import Encoding
+from loadline_bench.models import MODELS
+from loadline_bench.peers import Dialect, Encoding
 from loadline_bench.places import version
 
 CELL = Cell(1, "mlp", "loadline", Encoding.JSON, 8)
@@ -43,8 +47,17 @@ def test_memory_is_flat_within_two_percent_both_ways(held: tuple[int, ...], *, f
     assert memory_row("x", [value * MIB for value in held])["held"] is flat
 
 
-def test_bad_requests_that_were_not_refused_are_no_success_of_flat_memory() -> None:
-    assert memory_row("x", [100, 100], also=False)["held"] is False
+def test_a_bad_request_that_was_not_refused_is_named() -> None:
+    said = refusals({"NaN": {"400": 200}, "empty": {"400": 199, "cut": 1}})
+    assert (said["held"], said["figure"]) == (False, "1 of 2; empty: 400, cut")
+
+
+def test_every_kind_of_bad_request_is_another_one_and_none_is_the_good_one() -> None:
+    rows = MODELS[0].rows(seed=1)
+    sent = [(kind.body.path, kind.body.data, tuple(kind.body.headers.items())) for kind in kinds(rows)]
+    good = [body(encoding, Dialect(), rows) for encoding in (Encoding.JSON, Encoding.BINARY, Encoding.GRPC)]
+    assert len(set(sent)) == len(sent)
+    assert not set(sent) & {(each.path, each.data, tuple(each.headers.items())) for each in good}
 
 
 def test_a_cold_start_is_judged_without_the_reading_of_the_model() -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,9 @@ class _Run:
             self._send(kind, WARM_UP_BAD)
         answered, good = self._good(wanted)
         statuses, bad = self._bad()
-        refused = all(malformed.is_refused(status) for counted in statuses.values() for status in counted)
         said = f"{BAD_OF_A_KIND} bad requests of each of {len(statuses)} kinds"
         return {
-            "rows": [row(f"{answered:,} requests", good), row(said, bad, also=refused)],
+            "rows": [row(f"{answered:,} requests", good), row(said, bad), refusals(statuses)],
             "statuses": statuses,
         }
 
@@ -111,7 +110,7 @@ class _Run:
         return usage.memory(self._server.pid).resident
 
 
-def row(said: str, held: Sequence[int], *, also: bool = True) -> dict[str, object]:
+def row(said: str, held: Sequence[int]) -> dict[str, object]:
     """How far memory went from where it was, in percent of it."""
     low, high = ((value / held[0] - 1) * 100 for value in (min(held), max(held)))
     within = all(abs(value - held[0]) * 100 <= BAND_PERCENT * held[0] for value in held)
@@ -119,7 +118,23 @@ def row(said: str, held: Sequence[int], *, also: bool = True) -> dict[str, objec
         "of": said,
         "wanted": f"± {BAND_PERCENT:g} %",
         "figure": f"{low:+.2f} to {high:+.2f} % of {held[0] / 2**20:.1f} MiB",
-        "held": within and also,
+        "held": within,
+    }
+
+
+def refusals(statuses: Mapping[str, Mapping[str, int]]) -> dict[str, object]:
+    """Whether every bad request was told that it is one."""
+    odd = {
+        kind: ", ".join(counted)
+        for kind, counted in statuses.items()
+        if not all(malformed.is_refused(status) for status in counted)
+    }
+    told = "".join(f"; {kind}: {words}" for kind, words in odd.items())
+    return {
+        "of": "bad requests that are told so",
+        "wanted": "all kinds",
+        "figure": f"{len(statuses) - len(odd)} of {len(statuses)}{told}",
+        "held": not odd,
     }
 
 

@@ -73,7 +73,7 @@ def serving(peer: Peer, model: Model, places: Places, *, core: int) -> Iterator[
 
 
 def environment(peer: Peer, place: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a peer sees: no setting of the person who measures, and no code of ours in a peer's process."""
+    """The variables that a peer sees: no setting of the person who measures, no code of ours in a peer's process."""
     kept = {
         name: value
         for name, value in os.environ.items()
