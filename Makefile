@@ -10,17 +10,24 @@ VENV := .venv
 TRAIN := .venv-train
 PYTHON := $(VENV)/bin/python
 CLUSTER := $(PYTHON) -m loadline_cluster
-MEMBERS := platform/contracts operators serving tools/cluster tools/results
+MEMBERS := platform/contracts operators serving tools/cluster tools/results tools/bench
 PHASE := tools/phase
 # pip's and uv's downloads, shared by every clone on the machine.
 export UV_CACHE_DIR := $(CACHE)/uv
 export UV_LINK_MODE := copy
 export PATH := $(CURDIR)/$(VENV)/bin:$(CACHE)/bin:$(PATH)
 
-.PHONY: help init demo up down images image-gpu generate check test test-long unit programs train clean
+BENCH := $(PYTHON) -m loadline_bench
+PAGES = $(PYTHON) -m loadline_results page && $(BENCH) page
+# What a run of the benchmark is narrowed to: make bench-serving ROUNDS=1 SECONDS=2 ONLY=loadline,fastapi
+BENCH_OPTIONS = $(and $(ONLY),--peers $(ONLY)) $(and $(MODELS),--models $(MODELS)) $(and $(PROTOCOLS),--protocols $(PROTOCOLS)) \
+  $(and $(CONCURRENCY),--concurrency $(CONCURRENCY)) $(and $(SECONDS),--seconds $(SECONDS)) $(and $(ROUNDS),--rounds $(ROUNDS))
+
+.PHONY: help init demo up down images image-gpu generate check test test-long unit programs train clean \
+  bench-peers bench-serving bench-serving-memory bench-serving-cold-start
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 init: $(VENV)/.ready ## Make .venv with everything that developing needs
 
@@ -75,6 +82,18 @@ test: ## From nothing to a verdict: everything that CI runs
 test-long: init ## Run the long forms of all measurements on the test cluster; resumable
 	@$(MAKE) programs up NAME=loadline-test
 	@$(PHASE) "Long forms" pytest -q -m long $(if $(ONLY),-k $(ONLY)) tests
+
+bench-peers: init ## Install the servers that ours is measured against, and the load generators
+	@$(PHASE) "Peers" tools/bench/install-peers $(CACHE)/bench
+
+bench-serving: train bench-peers ## Measure serving beside its peers, cell by cell, resumable
+	@status=0; $(PHASE) "Serving beside its peers" $(BENCH) measure $(BENCH_OPTIONS) || status=$$?; $(PAGES); exit $$status
+
+bench-serving-memory: train bench-peers ## Measure whether memory stays flat over 1,000,000 requests and bad ones
+	@status=0; $(PHASE) "Memory" $(BENCH) memory $(and $(REQUESTS),--requests $(REQUESTS)) || status=$$?; $(PAGES); exit $$status
+
+bench-serving-cold-start: train bench-peers ## Measure how soon the first answer comes
+	@status=0; $(PHASE) "Cold start" $(BENCH) cold-start $(and $(ROUNDS),--rounds $(ROUNDS)) || status=$$?; $(PAGES); exit $$status
 
 clean: ## Remove the environments of this clone; caches and clusters stay
 	rm -rf $(VENV) $(TRAIN)

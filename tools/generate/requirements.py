@@ -1,7 +1,7 @@
 """Which exact distributions go into each image, and into the developers' environment?
 
 ``python tools/generate/requirements.py`` writes ``requirements/*.txt`` with hashes and without addresses. What a file
-pins already is kept; ``--upgrade`` takes the newest. All files follow ``dev.txt``, so that tests run with what ships.
+pins already is kept; ``--upgrade`` takes the newest. Images follow ``dev.txt``, so that tests run with what ships.
 """
 
 import shutil
@@ -28,7 +28,11 @@ MEMBERS: Final = (
     "loadline-serving",
     "loadline-cluster",
     "loadline-results",
+    "loadline-bench",
 )
+PEERS: Final = tuple(path.stem for path in sorted((ROOT / "tools/bench/peers").glob("*.in")))
+"""What `make bench-serving` measures us against; the two bare ones stand on what ours stands on."""
+BARE: Final = ("fastapi", "grpc")
 UV: Final = "uv"
 
 
@@ -40,7 +44,8 @@ class Lock:
     sources: tuple[str, ...]
     groups: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
-    universal: bool = True
+    platform: str = ""
+    """The only platform that it is for; none: all."""
     follows_dev: bool = True
     overrides: str = ""
     """A file that takes back what a distribution asks for."""
@@ -55,6 +60,7 @@ LOCKS: Final = (
             "platform/contracts/pyproject.toml",
             "tools/cluster/pyproject.toml",
             "tools/results/pyproject.toml",
+            "tools/bench/pyproject.toml",
         ),
         groups=("dev",),
         follows_dev=False,
@@ -74,7 +80,16 @@ LOCKS: Final = (
         follows_dev=False,
         overrides="platform/registry/overrides.txt",
     ),
-    Lock(name="train", sources=(), groups=("train",), universal=False, follows_dev=False),
+    Lock(name="train", sources=(), groups=("train",), platform="x86_64-manylinux_2_28", follows_dev=False),
+    *(
+        Lock(
+            name=f"peers/{peer}",
+            sources=(f"tools/bench/peers/{peer}.in",),
+            platform="x86_64-manylinux_2_35",
+            follows_dev=peer in BARE,
+        )
+        for peer in PEERS
+    ),
 )
 
 
@@ -83,7 +98,7 @@ def command(lock: Lock, output: Path, flags: list[str]) -> list[str]:
     groups = [f"--group={group}" for group in lock.groups]
     extras = [f"--extra={extra}" for extra in lock.extras]
     left_out = [word for member in MEMBERS for word in ("--no-emit-package", member)]
-    platform = ["--universal"] if lock.universal else ["--python-platform=x86_64-manylinux_2_28"]
+    platform = [f"--python-platform={lock.platform}"] if lock.platform else ["--universal"]
     follow = ["--constraints=requirements/dev.txt"] if lock.follows_dev else []
     overrides = [f"--override={lock.overrides}"] if lock.overrides else []
     return [
@@ -108,6 +123,7 @@ def main(flags: list[str]) -> None:
     with TemporaryDirectory() as folder:
         for lock in LOCKS:
             kept, made = ROOT / "requirements" / f"{lock.name}.txt", Path(folder) / f"{lock.name}.txt"
+            made.parent.mkdir(exist_ok=True)
             if kept.exists():
                 shutil.copy(kept, made)
             subprocess.run(command(lock, made, flags), cwd=ROOT, check=True, timeout=300)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from loadline_results import lines
 from loadline_results.age import judge
 from loadline_results.page import with_results
 from loadline_results.repository import Repository
@@ -26,7 +27,9 @@ def main() -> int:
 
 
 def _check(root: Path, *, strict: bool) -> int:
-    verdicts = [judge(result, Repository(root)) for result in read_all(root / FOLDER)]
+    repository = Repository(root)
+    verdicts = [judge(result, repository) for result in read_all(root / FOLDER)]
+    verdicts += lines.judge_all(root / FOLDER, repository)
     for verdict in verdicts:
         print(
             f"{'holds' if verdict.holds else 'OLD  '}  {verdict.name}{': ' if verdict.faults else ''}"

@@ -1,0 +1,1 @@
+"""What do the measured cells say, and how is that told?"""
