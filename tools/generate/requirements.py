@@ -71,7 +71,7 @@ LOCKS: Final = (
         name="serving-gpu",
         sources=("serving/pyproject.toml", "platform/contracts/pyproject.toml"),
         extras=("gpu",),
-        universal=False,
+        platform="x86_64-manylinux_2_28",
         overrides="serving/gpu-overrides.txt",
     ),
     Lock(
