@@ -19,19 +19,19 @@ _WAITING = 1000
 class AccessLog:
     """Takes events at the cost of a comparison, and writes some of them."""
 
-    def __init__(self, share: float) -> None:
-        """`share`: of the requests that are told, from 0 (only failures) to 1."""
-        self._share = share
-        self._sum = 0.0
+    def __init__(self, one_in: int) -> None:
+        """`one_in`: tell every so many-th request; 0: only failures."""
+        self._one_in = one_in
+        self._until_next = one_in
         self.dropped = 0
         self._events: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
         Thread(target=self._write, name="access-log", daemon=True).start()
 
     def wants(self, *, failed: bool) -> bool:
         """Whether a request is one to tell of. `failed`: by our fault."""
-        self._sum += self._share
-        if self._sum >= 1.0:
-            self._sum -= 1.0
+        self._until_next -= 1
+        if self._until_next == 0:
+            self._until_next = self._one_in
             return True
         return failed
 

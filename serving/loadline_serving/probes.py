@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+from loadline_contracts.metrics import SERVING_STATS_PATH
 from prometheus_client import CONTENT_TYPE_LATEST
 from typing_extensions import override
 
@@ -19,7 +20,7 @@ Answer = tuple[int, str, bytes]
 Routes = Mapping[str, Callable[[], Answer]]
 
 
-def routes(lifecycle: Lifecycle, metrics: Callable[[], bytes]) -> Routes:
+def routes(lifecycle: Lifecycle, metrics: Callable[[], bytes], snapshot: Callable[[], bytes]) -> Routes:
     """What each path answers."""
 
     def says(*, holds: bool) -> Answer:
@@ -30,6 +31,7 @@ def routes(lifecycle: Lifecycle, metrics: Callable[[], bytes]) -> Routes:
         "/livez": lambda: says(holds=lifecycle.alive),
         "/startupz": lambda: says(holds=lifecycle.started),
         "/readyz": lambda: says(holds=lifecycle.wants_requests),
+        SERVING_STATS_PATH: lambda: (200, "application/json", snapshot()),
         "/metrics": lambda: (200, CONTENT_TYPE_LATEST, metrics()),
     }
 

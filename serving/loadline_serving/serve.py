@@ -30,6 +30,7 @@ from loadline_serving.rpc import GrpcServer, InferenceService
 from loadline_serving.service import Service
 from loadline_serving.session import OnnxModel, RuntimeOptions, load
 from loadline_serving.settings import ServeSettings
+from loadline_serving.snapshot import snapshot
 from loadline_serving.warm_up import find_pace, warm_up
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def _service(settings: ServeSettings, lifecycle: Lifecycle) -> Service:
         executor=Executor(slot, _rules(settings), recorder.stages),
         lifecycle=lifecycle,
         recorder=recorder,
-        access_log=AccessLog(settings.access_log_share),
+        access_log=AccessLog(settings.log_one_in),
         max_bytes=settings.max_request_bytes,
         receive_seconds=settings.request_timeout_seconds,
     )
@@ -112,7 +113,11 @@ def _start_probes(settings: ServeSettings, service: Service) -> ProbeServer:
         ready=lambda: service.lifecycle.wants_requests,
         dropped=lambda: service.access_log.dropped,
     )
-    server = ProbeServer(routes(service.lifecycle, exposition(collector)), settings.host, settings.metrics_port)
+    server = ProbeServer(
+        routes(service.lifecycle, exposition(collector), snapshot(service, settings.revision)),
+        settings.host,
+        settings.metrics_port,
+    )
     server.start()
     return server
 

@@ -124,8 +124,8 @@ class ServeSettings(CommonSettings):
     """Whether the rows inside are also bounded by how long they wait."""
     request_timeout_seconds: Annotated[float, Field(gt=0)] = 30
     """The deadline of a request that brings none, and within which a request must have come to its end."""
-    access_log_share: Annotated[float, Field(ge=0, le=1)] = 0
-    """The share of requests that the log tells of, besides those that failed by our fault."""
+    log_one_in: Annotated[int, Field(ge=0)] = 0
+    """The log tells of every so many-th request, and of those that failed by our fault; 0: only of these."""
     drain_quiet_seconds: Annotated[float, Field(ge=0)] = 5
     """After SIGTERM, serving goes on until no request has come for so long; at least 2."""
     grace_seconds: Annotated[float, Field(gt=0)] = 60

@@ -28,8 +28,9 @@ class TensorSpec:
         if not isinstance(shape, list) or len(shape) != len(self.shape):
             raise self._wrong_shape(shape)
         count = 1
-        for length, expected in zip(shape, self.shape, strict=True):
-            if expected not in {length, VARIABLE} or type(length) is not int or length < 0:
+        for position, expected in enumerate(self.shape):
+            length = shape[position]
+            if type(length) is not int or length < 0 or expected not in (length, VARIABLE):
                 raise self._wrong_shape(shape)
             count *= length
         return count

@@ -257,6 +257,7 @@ def runtime_environment(runtime: Runtime) -> dict[str, str]:
         "LOADLINE_QUEUE_BYTES": str(runtime.queue.max_bytes),
         "LOADLINE_CONCURRENCY": runtime.concurrency.mode,
         "LOADLINE_REQUEST_TIMEOUT_SECONDS": _seconds(runtime.timeout),
+        "LOADLINE_LOG_ONE_IN": str(runtime.log_one_in),
     }
 
 

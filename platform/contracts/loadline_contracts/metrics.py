@@ -35,6 +35,10 @@ SERVING_ARMS = ("stable", "canary", "shadow", "none")
 """Every value of the label `arm`; what came by no arm is `none`."""
 
 
+SERVING_STATS_PATH = "/stats"
+"""The path on the metrics port where the same counts stand as compact JSON, for readers that come each second."""
+
+
 def _edges(first: float, last: float, ratio: float) -> Sequence[float]:
     edges = [first]
     while edges[-1] < last:

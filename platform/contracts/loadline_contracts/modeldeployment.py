@@ -170,6 +170,9 @@ class Runtime(Contract):
     """How long after its arrival a request may begin to run, and how long it may take to arrive; longer than zero. One
     that is late is not run, and answered with 504 or DEADLINE_EXCEEDED. A deadline that the request brings, and
     spec.routing.timeout, after which the gateway gives up, can only be sooner."""
+    log_one_in: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Every so many-th request is told in the pod's log, beside those that failed by the server's fault; 0: only
+    these. What comes faster than it can be written is dropped, and counted."""
 
 
 class Routing(Contract):

@@ -203,6 +203,7 @@ def test_defaults_are_filled_in_by_the_api_server(cluster: Cluster) -> None:
         "queue": {"maxRows": 4096, "maxBytes": 268435456},
         "concurrency": {"mode": "adaptive"},
         "timeout": "30s",
+        "logOneIn": 0,
     }
     assert spec["pod"]["terminationGracePeriodSeconds"] == 60
     assert spec["pod"]["resources"]["limits"] == {"memory": "1Gi"}

@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from loadline_contracts.metrics import SERVING_LATENCY_EDGES
 from loadline_serving.protocol import open_inference_pb2 as pb
 from loadline_serving.protocol import open_inference_pb2_grpc as pb_grpc
 from support import serving_graphs
@@ -309,3 +310,26 @@ async def _work(name: str, caller: Callable[[], Coroutine[Any, Any, bool]], tall
         except (httpx.HTTPError, grpc.aio.AioRpcError, OSError, AssertionError) as error:
             tally.failures.append(f"{name}: {error!r}")
         tally.count(name)
+
+
+async def test_statistics_tell_in_few_bytes_what_metrics_tell_in_many(server: ServingProcess, stub: Any) -> None:
+    async with httpx.AsyncClient() as client:
+        before = (await client.get(server.url("metrics") + "/stats")).json()
+        for _ in range(3):
+            await client.post(server.url("http") + INFER, json=BODY, headers={"x-loadline-arm": "canary"})
+        await stub.ModelInfer(message(raw=True), metadata=(("x-loadline-arm", "canary"),))
+        answer = await client.get(server.url("metrics") + "/stats")
+    after = answer.json()
+    assert len(answer.content) < 2000
+    assert (after["model"], after["version"], after["revision"], after["state"]) == ("m", "3", "abc", "ready")
+    assert after["rows"] - before["rows"] == 4
+    assert after["busy_seconds"] > before["busy_seconds"]
+    assert (after["in_flight"], after["rows_inside"]) == (0, 0)
+    assert _counted(after["requests"]["canary"]) - _counted(before["requests"].get("canary", {})) == 4
+    seconds = after["seconds"]["canary"]
+    assert _counted(seconds["buckets"]) == _counted(after["requests"]["canary"])
+    assert all(0 <= int(edge) <= len(SERVING_LATENCY_EDGES) for edge in seconds["buckets"])
+
+
+def _counted(counts: dict[str, int]) -> int:
+    return sum(counts.values())

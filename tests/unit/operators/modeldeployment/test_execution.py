@@ -27,6 +27,7 @@ DEFAULTS = {
     "LOADLINE_QUEUE_BYTES": "268435456",
     "LOADLINE_CONCURRENCY": "adaptive",
     "LOADLINE_REQUEST_TIMEOUT_SECONDS": "30.0",
+    "LOADLINE_LOG_ONE_IN": "0",
 }
 # One field of the spec each, and what the pod then hears.
 CHOICES: dict[str, tuple[dict[str, Any], str]] = {
@@ -40,6 +41,7 @@ CHOICES: dict[str, tuple[dict[str, Any], str]] = {
     "LOADLINE_QUEUE_BYTES": ({"queue": {"maxBytes": 1024}}, "1024"),
     "LOADLINE_CONCURRENCY": ({"concurrency": {"mode": "unlimited"}}, "unlimited"),
     "LOADLINE_REQUEST_TIMEOUT_SECONDS": ({"timeout": "1m500ms"}, "60.5"),
+    "LOADLINE_LOG_ONE_IN": ({"logOneIn": 100}, "100"),
 }
 
 
