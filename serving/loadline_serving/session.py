@@ -20,6 +20,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from loadline_serving.datatypes import BY_ONNX_TYPE, Array
 from loadline_serving.errors import InferenceFailedError, StartupFault
 from loadline_serving.made_up import blank_inputs
+from loadline_serving.outline import STANDARD_DOMAIN, Operator
 from loadline_serving.settings import GraphOptimization
 from loadline_serving.signature import VARIABLE, Signature, TensorSpec
 
@@ -113,6 +114,15 @@ def load(path: Path, options: RuntimeOptions) -> OnnxModel:
     outputs = session.get_outputs()
     maps = frozenset(output.name for output in outputs if _MAPS.fullmatch(output.type))
     return OnnxModel(session, _signature(path.name, session.get_inputs(), outputs), maps)
+
+
+def known_operators() -> Mapping[Operator, int]:
+    """The operators that this build of ONNX Runtime knows, each with the first version of its domain that has it."""
+    known: dict[Operator, int] = {}
+    for schema in ort_errors.get_all_operator_schema():
+        operator = Operator(schema.domain or STANDARD_DOMAIN, schema.name)
+        known[operator] = min(schema.since_version, known.get(operator, schema.since_version))
+    return known
 
 
 def _load_fault(name: str, error: Exception) -> StartupFault:

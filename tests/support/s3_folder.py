@@ -51,8 +51,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         data = path.read_bytes()
         headers = {"ETag": '"1"', "Last-Modified": formatdate(0, usegmt=True)}
-        if match := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
-            start, last = int(match[1]), min(int(match[2]), len(data) - 1)
+        if match := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            start, last = int(match[1]), min(int(match[2] or len(data)), len(data) - 1)
             headers["Content-Range"] = f"bytes {start}-{last}/{len(data)}"
             data = data[start : last + 1]
             self._send(206, data if with_body else b"", headers | {"Content-Length": str(len(data))})
