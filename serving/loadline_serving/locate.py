@@ -70,11 +70,23 @@ def cache_folder() -> Path:
     """Where downloads are kept: LOADLINE_CACHE_DIR, the user's cache, or a temporary folder where there is no home."""
     if given := os.environ.get("LOADLINE_CACHE_DIR"):
         return Path(given)
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  # Path raises without a home
-    writable = next((path for path in (Path(home), *Path(home).parents) if path.exists()), None)
-    if not home.startswith("~") and writable and os.access(writable, os.W_OK):
-        return Path(home) / "loadline" / "serving"
-    return Path(tempfile.gettempdir()) / f"loadline-serving-{os.getuid()}"
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = home / "loadline" / "serving"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return _temporary_folder()
+    return folder
+
+
+def _temporary_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"loadline-serving-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise StartupFault(
+            Reason.BAD_SETTINGS, f"{folder} belongs to somebody else; name a folder of your own in LOADLINE_CACHE_DIR"
+        )
+    return folder
 
 
 def _local(path: Path, sha256: str | None) -> Located:
