@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from loadline_contracts.conditions import Reason
-from loadline_contracts.model_files import FILES_FOLDER, MANIFEST_NAME, ModelManifest
+from loadline_contracts.model_files import FILES_FOLDER, MANIFEST_NAME, FilePath, ModelManifest
 from loadline_contracts.model_uri import REGISTRY_SCHEME, ModelUriError, PlainFile, parse_model_uri
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from loadline_serving.download import Remote, download, sha256_of
 from loadline_serving.errors import StartupFault
@@ -27,6 +27,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FRAGMENT = "sha256="
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MAX_DESCRIPTION_BYTES = 256 << 10
+_FILE_PATH: TypeAdapter[str] = TypeAdapter(FilePath)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,11 +149,19 @@ def _plain_file(word: str, sha256: str | None, screen: Screen, ca_bundle: Path |
     url, _, fragment = word.partition("#")
     digest = _promised(word, fragment, sha256)
     path = PurePosixPath(unquote(urlsplit(url).path))
-    if url.endswith("/") or not path.name:
+    if url.endswith("/") or not _is_file_name(path.name):
         raise StartupFault(Reason.INVALID_MODEL_URI, f"{word!r} names no file: {_SPELLINGS}")
     target = _place(url) / path.name
     download(_remote(url, digest, ca_bundle), target, sha256=digest, screen=screen)
     return Located(entry=target, name=path.stem)
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether a file of that name stays in its folder."""
+    try:
+        return bool(_FILE_PATH.validate_python(name))
+    except ValidationError:
+        return False
 
 
 def _remote(url: str, digest: str | None, ca_bundle: Path | None) -> Remote:

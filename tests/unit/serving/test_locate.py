@@ -167,6 +167,8 @@ def test_a_redirect_from_https_to_http_is_refused(tmp_path: Path) -> None:
     [
         ("http://example.com/m.onnx", None, "use https, or give --sha256"),
         ("https://example.com/folder/", None, "names no file"),
+        ("https://example.com/a/%2e%2e", None, "names no file"),
+        ("https://example.com/%00.onnx", None, "names no file"),
         ("https://example.com/m.onnx#md5=1", None, "only sha256=<64 hex digits> is known"),
         (f"https://example.com/m.onnx#sha256={DIGEST}", "0" * 64, "give one of them"),
         ("s3://bucket/", None, "names no file"),
