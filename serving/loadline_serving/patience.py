@@ -1,6 +1,6 @@
 """How often is a remote asked again, before it is given up?"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import sleep
 from typing import TypeVar
 
@@ -45,14 +45,8 @@ class Patience:
 def patiently(call: Callable[[], Result], what: str, say: Callable[[str], None]) -> Result:
     """Call until there is an answer."""
     patience = Patience(what, say)
-    for _ in _attempts():
+    while True:
         try:
             return call()
         except UnreachableError as error:
             patience.wait(error)
-    raise AssertionError("the attempts never end by themselves")
-
-
-def _attempts() -> Iterator[None]:
-    while True:
-        yield None
