@@ -75,11 +75,11 @@ def _client_options(settings: FetchSettings) -> dict[str, object]:
         "timeout": timedelta(seconds=CALL_SECONDS),
     }
     if settings.ca_bundle:
-        options["root_certificate"] = _certificates(settings.ca_bundle)
+        options["root_certificate"] = certificates(settings.ca_bundle)
     return options
 
 
-def _certificates(bundle: Path) -> bytes:
+def certificates(bundle: Path) -> bytes:
     """A bundle's bytes; a fault that names the bundle when it is none."""
     try:
         # The store's client names neither the file nor the setting, so the file is read as certificates here first.
@@ -121,7 +121,7 @@ async def _fetch_manifest(store: ObjectStore, digest: str) -> ModelManifest:
     try:
         manifest = ModelManifest.model_validate_json(data)
     except ValidationError as error:
-        raise StartupFault(Reason.DIGEST_MISMATCH, f"{key} is no manifest: {_briefly(error)}") from error
+        raise StartupFault(Reason.DIGEST_MISMATCH, f"{key} is no manifest: {said_by_store(error)}") from error
     if manifest.digest != digest:
         raise StartupFault(
             Reason.DIGEST_MISMATCH,
@@ -162,17 +162,17 @@ async def _patiently(key: str, call: Callable[[], Awaitable[Result]]) -> Result:
                 return await call()
         except FileNotFoundError as error:
             raise StartupFault(
-                Reason.MODEL_FILES_UNAVAILABLE, f"{key} is not on the object store: {_briefly(error)}"
+                Reason.MODEL_FILES_UNAVAILABLE, f"{key} is not on the object store: {said_by_store(error)}"
             ) from error
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise StartupFault(
                 Reason.MODEL_FILES_UNAVAILABLE,
-                f"the object store refuses the pod's credentials for {key}: {_briefly(error)}",
+                f"the object store refuses the pod's credentials for {key}: {said_by_store(error)}",
             ) from error
         except (BaseError, OSError, TimeoutError) as error:
             log.warning(
                 "Waiting for the object store",
-                extra={"key": key, "error": _briefly(error), "retry_seconds": delay},
+                extra={"key": key, "error": said_by_store(error), "retry_seconds": delay},
             )
         await asyncio.sleep(delay)
     raise AssertionError("the delays never end")
@@ -211,7 +211,8 @@ def _write(path: Path, chunks: list[bytes]) -> None:
     partial.replace(path)
 
 
-def _briefly(error: Exception) -> str:
+def said_by_store(error: Exception) -> str:
+    """What the store's client says that helps a person."""
     # The store's client appends a dump of its structures. It tells an operator nothing, but for what is wrong with a
     # certificate, which stands nowhere else.
     said, _, structures = str(error).partition("Debug source")

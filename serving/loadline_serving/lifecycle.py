@@ -72,12 +72,12 @@ class Lifecycle:
         """Wait for the order to stop."""
         await self._stop.wait()
 
-    async def quiet(self, *, quiet_seconds: float, grace_seconds: float) -> bool:
+    async def quiet(self, *, quiet_seconds: float, grace_seconds: float, at_least: float = MIN_QUIET_SECONDS) -> bool:
         """Answer not-ready and serve on until no request came for a while; False if the grace period is nearly over."""
         self.state = State.DRAINING
         begun = monotonic()
         deadline = begun + grace_seconds * (1 - _MARGIN)
-        quiet_seconds = max(quiet_seconds, MIN_QUIET_SECONDS)
+        quiet_seconds = max(quiet_seconds, at_least)
         while (now := monotonic()) < deadline:
             quiet_at = max(self._last_request, begun) + quiet_seconds
             if now >= quiet_at:

@@ -1,4 +1,4 @@
-"""How does an event become one line of JSON?"""
+"""How does an event become a line?"""
 
 import json
 import logging
@@ -28,8 +28,30 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class PlainFormatter(logging.Formatter):
+    """A line for people: level, event, and the event's own keys."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        keys = [f"{key}={value}" for key, value in vars(record).items() if key not in _STANDARD]
+        line = "  ".join([f"{record.levelname.lower()}: {record.getMessage()}", *keys])
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
 def configure(level: str) -> None:
     """Send every logger's events to standard error as JSON."""
+    _send(level, JsonFormatter())
+
+
+def configure_for_people(level: str | None) -> None:
+    """The same where a person looks on: plain lines and only what went wrong, if standard error is a terminal."""
+    if sys.stderr.isatty():
+        _send(level or "WARNING", PlainFormatter())
+    else:
+        _send(level or "INFO", JsonFormatter())
+
+
+def _send(level: str, formatter: logging.Formatter) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)

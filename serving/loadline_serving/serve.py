@@ -4,10 +4,10 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from concurrent.futures import Future
-from threading import Thread
+from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 
 from loadline_contracts.conditions import Reason
 from loadline_contracts.model_files import FILES_FOLDER, MANIFEST_NAME, ModelManifest
@@ -15,13 +15,14 @@ from pydantic import ValidationError
 
 from loadline_serving.access_log import AccessLog
 from loadline_serving.admission import Bounds
+from loadline_serving.aside import aside
 from loadline_serving.errors import StartupFault
 from loadline_serving.execution import Executor, Rules
 from loadline_serving.http.app import Front, infer_paths
 from loadline_serving.http.asgi import AsgiApp
 from loadline_serving.http.server import HttpServer, listen
-from loadline_serving.inference import Identity, Slot
-from loadline_serving.lifecycle import Lifecycle
+from loadline_serving.inference import Identity, Model, Slot
+from loadline_serving.lifecycle import MIN_QUIET_SECONDS, Lifecycle
 from loadline_serving.metrics import Recorder, ServingCollector, exposition
 from loadline_serving.pace import Pace
 from loadline_serving.probes import ProbeServer, routes
@@ -35,13 +36,41 @@ from loadline_serving.warm_up import find_pace, warm_up
 
 log = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """The ports that were got."""
+
+    http: int
+    grpc: int
+    metrics: int
 
 
-async def serve(settings: ServeSettings) -> None:
+def _unheard(*_: object) -> None:
+    """Nobody asked to be told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What is otherwise where no pod is around the process."""
+
+    entry: Path | None = None
+    """The ONNX file; None: the one that the manifest in the model's folder names."""
+    min_quiet_seconds: float = MIN_QUIET_SECONDS
+    """Without requests for so long at least, draining goes on to close connections."""
+    on_ready: Callable[[Model, Ports], None] = _unheard
+    """Told once, when requests are answered."""
+    on_stop: Callable[[bool], None] = _unheard
+    """Told of each signal to stop, and whether it was the first."""
+
+
+POD = Surroundings()
+
+
+async def serve(settings: ServeSettings, around: Surroundings = POD) -> None:
     """Serve until told to stop; a model that cannot be loaded is a StartupFault."""
     lifecycle = Lifecycle()
-    _stop_on_signals(lifecycle)
+    _stop_on_signals(lifecycle, around.on_stop)
     service = _service(settings, lifecycle)
     slot = service.slot
     try:
@@ -49,12 +78,14 @@ async def serve(settings: ServeSettings) -> None:
         http, grpc = await _start_servers(settings, service)
     except (OSError, RuntimeError) as error:
         raise StartupFault(Reason.BAD_SETTINGS, f"cannot listen on {settings.host}: {error}") from error
-    log.info("Listening", extra={"http": http.port, "grpc": grpc.port, "metrics": probes.port})
-    if await _fill(slot, settings, lifecycle):
+    ports = Ports(http=http.port, grpc=grpc.port, metrics=probes.port)
+    log.info("Listening", extra={"http": ports.http, "grpc": ports.grpc, "metrics": ports.metrics})
+    if await _fill(slot, settings, around, lifecycle):
         await grpc.tell(serving=True)
         lifecycle.ready()
+        around.on_ready(slot.get(), ports)
         await lifecycle.stopped()
-    await _drain(settings, lifecycle, http, grpc)
+    await _drain(settings, around, lifecycle, http, grpc)
 
 
 def _service(settings: ServeSettings, lifecycle: Lifecycle) -> Service:
@@ -122,10 +153,10 @@ def _start_probes(settings: ServeSettings, service: Service) -> ProbeServer:
     return server
 
 
-async def _fill(slot: Slot, settings: ServeSettings, lifecycle: Lifecycle) -> bool:
+async def _fill(slot: Slot, settings: ServeSettings, around: Surroundings, lifecycle: Lifecycle) -> bool:
     """Load and warm the model beside the event loop; False if the order to stop came first."""
     begun = monotonic()
-    loading = _in_thread(lambda: _load(settings))
+    loading = asyncio.wrap_future(aside(lambda: _load(settings, around.entry)))
     stopping = asyncio.ensure_future(lifecycle.stopped())
     either: list[asyncio.Future[Any]] = [loading, stopping]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -147,7 +178,21 @@ async def _fill(slot: Slot, settings: ServeSettings, lifecycle: Lifecycle) -> bo
     return True
 
 
-def _load(settings: ServeSettings) -> tuple[OnnxModel, Pace]:
+def _load(settings: ServeSettings, entry: Path | None) -> tuple[OnnxModel, Pace]:
+    options = RuntimeOptions(
+        threads=settings.threads,
+        graph_optimization=settings.graph_optimization,
+        device=settings.device,
+        memory_arena=settings.memory_arena,
+        memory_pattern=settings.memory_pattern,
+        io_binding=settings.io_binding,
+    )
+    model = load(entry or _entry_of_manifest(settings), options)
+    warm_up(model)
+    return model, find_pace(model, settings.batch_rows)
+
+
+def _entry_of_manifest(settings: ServeSettings) -> Path:
     manifest_path = settings.model_dir / MANIFEST_NAME
     try:
         manifest = ModelManifest.model_validate_json(manifest_path.read_bytes())
@@ -159,24 +204,20 @@ def _load(settings: ServeSettings) -> tuple[OnnxModel, Pace]:
         raise StartupFault(
             Reason.DIGEST_MISMATCH, f"{manifest_path} has digest {manifest.digest}, not {settings.model_digest}"
         )
-    options = RuntimeOptions(
-        threads=settings.threads,
-        graph_optimization=settings.graph_optimization,
-        device=settings.device,
-        memory_arena=settings.memory_arena,
-        memory_pattern=settings.memory_pattern,
-        io_binding=settings.io_binding,
-    )
-    model = load(settings.model_dir / FILES_FOLDER / manifest.entry, options)
-    warm_up(model)
-    return model, find_pace(model, settings.batch_rows)
+    return settings.model_dir / FILES_FOLDER / manifest.entry
 
 
-async def _drain(settings: ServeSettings, lifecycle: Lifecycle, http: HttpServer, grpc: GrpcServer) -> None:
+async def _drain(
+    settings: ServeSettings, around: Surroundings, lifecycle: Lifecycle, http: HttpServer, grpc: GrpcServer
+) -> None:
     begun = monotonic()
     log.info("Draining", extra={"quiet_seconds": settings.drain_quiet_seconds})
     await grpc.tell(serving=False)
-    quiet = await lifecycle.quiet(quiet_seconds=settings.drain_quiet_seconds, grace_seconds=settings.grace_seconds)
+    quiet = await lifecycle.quiet(
+        quiet_seconds=settings.drain_quiet_seconds,
+        grace_seconds=settings.grace_seconds,
+        at_least=around.min_quiet_seconds,
+    )
     left = max(begun + settings.grace_seconds - monotonic() - 0.5, 0.1)
     try:
         async with asyncio.timeout(left):
@@ -186,24 +227,12 @@ async def _drain(settings: ServeSettings, lifecycle: Lifecycle, http: HttpServer
     log.info("Drained", extra={"quiet": quiet, "seconds": round(monotonic() - begun, 3)})
 
 
-def _stop_on_signals(lifecycle: Lifecycle) -> None:
+def _stop_on_signals(lifecycle: Lifecycle, told: Callable[[bool], None]) -> None:
     def stop(name: str) -> None:
-        log.info("Received signal", extra={"signal": name, "first": lifecycle.stop()})
+        first = lifecycle.stop()
+        log.info("Received signal", extra={"signal": name, "first": first})
+        told(first)
 
     loop = asyncio.get_running_loop()
     for received in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(received, stop, received.name)
-
-
-def _in_thread(work: Callable[[], Result]) -> "asyncio.Future[Result]":
-    """Run in a daemon thread: unlike an executor's, it does not keep a stopped process from ending."""
-    outcome: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(work())
-        except Exception as error:  # noqa: BLE001 - handed on to whoever waits
-            outcome.set_exception(error)
-
-    Thread(target=run, name="load", daemon=True).start()
-    return asyncio.wrap_future(outcome)

@@ -19,6 +19,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from loadline_serving.datatypes import BY_ONNX_TYPE, Array
 from loadline_serving.errors import InferenceFailedError, StartupFault
+from loadline_serving.outline import STANDARD_DOMAIN, Operator
 from loadline_serving.settings import Device, GraphOptimization
 from loadline_serving.signature import VARIABLE, Signature, TensorSpec
 
@@ -142,6 +143,15 @@ def _expect_device(session: ort.InferenceSession, options: RuntimeOptions) -> No
             Reason.GPU_UNAVAILABLE,
             "device gpu was asked for, but CUDA finds no GPU: the pod must request nvidia.com/gpu on a node with one",
         )
+
+
+def known_operators() -> Mapping[Operator, int]:
+    """The operators that this build of ONNX Runtime knows, each with the first version of its domain that has it."""
+    known: dict[Operator, int] = {}
+    for schema in ort_errors.get_all_operator_schema():
+        operator = Operator(schema.domain or STANDARD_DOMAIN, schema.name)
+        known[operator] = min(schema.since_version, known.get(operator, schema.since_version))
+    return known
 
 
 def _load_fault(name: str, error: Exception) -> StartupFault:

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 from typing_extensions import override
 
@@ -45,14 +46,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         # Whoever takes it for a proxy names the whole address.
-        path = self.folder / unquote(urlsplit(self.path).path).lstrip("/")
+        address = urlsplit(self.path)
+        path = self.folder / unquote(address.path).lstrip("/")
+        query = parse_qs(address.query)
+        if "list-type" in query and path.is_dir():
+            body = _listing(path, query.get("prefix", [""])[0])
+            self._send(200, body, {"Content-Length": str(len(body)), "Content-Type": "application/xml"})
+            return
         if not path.is_file():
             self._send(404, b"", {})
             return
         data = path.read_bytes()
         headers = {"ETag": '"1"', "Last-Modified": formatdate(0, usegmt=True)}
-        if match := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
-            start, last = int(match[1]), min(int(match[2]), len(data) - 1)
+        if match := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            start, last = int(match[1]), min(int(match[2] or len(data)), len(data) - 1)
             headers["Content-Range"] = f"bytes {start}-{last}/{len(data)}"
             data = data[start : last + 1]
             self._send(206, data if with_body else b"", headers | {"Content-Length": str(len(data))})
@@ -69,3 +76,16 @@ class _Handler(BaseHTTPRequestHandler):
     @override
     def log_message(self, format: str, *args: Any) -> None:
         """Tests have their own output."""
+
+
+def _listing(bucket: Path, prefix: str) -> bytes:
+    """All objects whose key begins so, in one page."""
+    found = sorted(path for path in bucket.rglob("*") if path.is_file())
+    keys = {path.relative_to(bucket).as_posix(): path.stat().st_size for path in found}
+    items = "".join(
+        f"<Contents><Key>{escape(key)}</Key><Size>{size}</Size><ETag>&quot;1&quot;</ETag>"
+        "<LastModified>1970-01-01T00:00:00.000Z</LastModified></Contents>"
+        for key, size in keys.items()
+        if key.startswith(prefix)
+    )
+    return f"<ListBucketResult><IsTruncated>false</IsTruncated>{items}</ListBucketResult>".encode()

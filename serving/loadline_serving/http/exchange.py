@@ -1,7 +1,7 @@
 """How does one infer request over HTTP get its answer, with nothing on the way that it does not need?
 
 An exchange is answered inside the connection's protocol: no scope, no task, no ASGI messages. They cost more than a
-small model does (decision 6).
+small model does (decision 8).
 """
 
 import logging

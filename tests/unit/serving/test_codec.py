@@ -17,6 +17,7 @@ from loadline_serving.signature import Signature
 from support.scripted_model import ScriptedModel
 from support.signatures import IDENTITY, signature
 from support.tensor_strategies import tensors
+from typing_extensions import override
 
 A_FEW = settings(max_examples=25, deadline=None)
 NUMBERS = sorted(DATATYPES)
@@ -31,6 +32,7 @@ class Fixed(ScriptedModel):
         self._given = given
 
     @property
+    @override
     def signature(self) -> Signature:
         return self._given
 

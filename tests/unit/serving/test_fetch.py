@@ -205,7 +205,7 @@ async def test_a_store_of_an_unknown_authority_is_not_spoken_to(
         store = open_store(at_s3(endpoint, monkeypatch, ca_bundle=bundle))
         with pytest.raises(BaseError) as caught:
             await obstore.get_async(store, key)
-    assert fetching._briefly(caught.value).endswith("(certificate not accepted: UnknownIssuer)")
+    assert fetching.said_by_store(caught.value).endswith("(certificate not accepted: UnknownIssuer)")
 
 
 async def test_whom_the_image_trusts_stays_trusted_beside_the_bundle(
