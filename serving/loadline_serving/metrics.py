@@ -7,6 +7,7 @@ Prometheus are made when someone asks for them.
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
+from time import time
 
 from loadline_contracts import metrics as names
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -16,6 +17,8 @@ from typing_extensions import override
 
 HTTP = "http"
 GRPC = "grpc"
+SUCCESS = frozenset({200, "OK"})
+"""The codes of requests that the model answered."""
 
 _NONE = "none"
 _ARMS: Mapping[bytes, str] = {arm.encode(): arm for arm in names.SERVING_ARMS}
@@ -38,6 +41,9 @@ class Recorder:
         self.in_flight = 0
         self.requests: dict[tuple[str, int | str, str], int] = {}
         self.latencies: dict[str, _Latency] = {}
+        self.failed_seconds = 0.0
+        self.last_success = 0.0
+        """In seconds since 1970; 0 where there was none yet."""
 
     def arrived(self) -> None:
         """A request's headers are there."""
@@ -54,6 +60,10 @@ class Recorder:
             latency = self.latencies[label] = _Latency()
         latency.counts[bisect_left(_EDGES, seconds)] += 1
         latency.total += seconds
+        if code in SUCCESS:
+            self.last_success = time()
+        else:
+            self.failed_seconds += seconds
 
 
 class ServingCollector(Collector):

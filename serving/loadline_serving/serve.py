@@ -1,6 +1,7 @@
 """How does the process come up, serve, and go?"""
 
 import asyncio
+import functools
 import logging
 import signal
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from loadline_serving.errors import StartupFault
 from loadline_serving.execution import Executor
 from loadline_serving.http.app import Front
 from loadline_serving.http.infer import AsgiApp, InferEndpoint
+from loadline_serving.http.predict import endpoints
 from loadline_serving.http.server import HttpServer, listen
 from loadline_serving.inference import Identity, Slot
 from loadline_serving.lifecycle import Lifecycle
@@ -55,7 +57,10 @@ async def _start_servers(
 ) -> tuple[HttpServer, GrpcServer]:
     executor = Executor(slot)
     infer = InferEndpoint(slot, executor, recorder, max_bytes=settings.max_request_bytes, closing=lifecycle.draining)
-    front = Front(slot.identity, infer, lifecycle, lambda: _other_routes(slot, lifecycle))
+    limits: dict[str, Any] = {"max_bytes": settings.max_request_bytes, "closing": lifecycle.draining}
+    predict = endpoints(slot, executor, recorder, **limits)
+    rest = functools.partial(_other_routes, slot, lifecycle, recorder)
+    front = Front(slot.identity, infer, lifecycle, rest, predict=predict)
     http = await listen(front, settings.host, settings.http_port)
     service = InferenceService(slot, executor, lifecycle, recorder)
     grpc = GrpcServer(service, settings.host, settings.grpc_port, max_bytes=settings.max_request_bytes)
@@ -63,11 +68,11 @@ async def _start_servers(
     return http, grpc
 
 
-def _other_routes(slot: Slot, lifecycle: Lifecycle) -> AsgiApp:
+def _other_routes(slot: Slot, lifecycle: Lifecycle, recorder: Recorder) -> AsgiApp:
     # FastAPI takes longer to import than a small model to load: it comes with the first request that needs it.
     from loadline_serving.http.routes import make_app  # noqa: PLC0415
 
-    return make_app(slot, lifecycle)
+    return make_app(slot, lifecycle, recorder)
 
 
 def _start_probes(settings: ServeSettings, lifecycle: Lifecycle, recorder: Recorder) -> ProbeServer:

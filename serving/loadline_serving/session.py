@@ -4,7 +4,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import onnxruntime as ort
 from loadline_contracts.conditions import Reason
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from loadline_serving import columns
 from loadline_serving.datatypes import BY_ONNX_TYPE, Array
 from loadline_serving.errors import InferenceFailedError, StartupFault
 from loadline_serving.settings import GraphOptimization
@@ -114,7 +115,9 @@ def load(path: Path, options: RuntimeOptions) -> OnnxModel:
         raise _load_fault(path.name, error) from error
     outputs = session.get_outputs()
     maps = frozenset(output.name for output in outputs if _MAPS.fullmatch(output.type))
-    return OnnxModel(session, _signature(path.name, session.get_inputs(), outputs), maps)
+    signature = _signature(path.name, session.get_inputs(), outputs)
+    names = columns.names(session.get_modelmeta().custom_metadata_map, path.parent, signature)
+    return OnnxModel(session, replace(signature, columns=names), maps)
 
 
 def _load_fault(name: str, error: Exception) -> StartupFault:
@@ -175,7 +178,7 @@ def _tensor(node: Any, onnx_type: str) -> TensorSpec:
 def _table(rows: Sequence[Mapping[Any, float]]) -> Array:
     """One row of probabilities for each map of scikit-learn's ZipMap, columns in the maps' order of labels."""
     labels = list(rows[0]) if rows else []
-    return np.array([[row[label] for label in labels] for row in rows], np.float32).reshape(-1, len(labels))
+    return np.array([[row[label] for label in labels] for row in rows], np.float32).reshape(len(rows), len(labels))
 
 
 def _made_up_inputs(signature: Signature) -> Iterator[dict[str, Array]]:

@@ -54,6 +54,8 @@ class Signature:
     untransferable: Mapping[str, str]
     """Outputs that the protocol has no form for, with the type that ONNX gives them."""
     all_outputs: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    """What the columns of a single table input are called; empty where nobody says."""
 
     def input(self, name: object, taken: Collection[str]) -> TensorSpec:
         """The input of that name, unless it is unknown or there twice."""

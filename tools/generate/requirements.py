@@ -66,6 +66,7 @@ LOCKS: Final = (
         follows_dev=False,
         overrides="platform/registry/overrides.txt",
     ),
+    Lock(name="clients", sources=(), groups=("clients",), follows_dev=False),
     Lock(name="train", sources=(), groups=("train",), universal=False, follows_dev=False),
 )
 

@@ -1,6 +1,6 @@
-"""Which HTTP request goes where: the infer path past everything, the rest through FastAPI."""
+"""Which HTTP request goes where: what runs the model past everything, the rest through FastAPI."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from loadline_serving.http.infer import AsgiApp, InferEndpoint, Message, Receive, Scope, Send
@@ -12,20 +12,30 @@ class Front:
     """The ASGI application."""
 
     def __init__(
-        self, identity: Identity, infer: InferEndpoint, lifecycle: Lifecycle, rest: Callable[[], AsgiApp]
+        self,
+        identity: Identity,
+        infer: InferEndpoint,
+        lifecycle: Lifecycle,
+        rest: Callable[[], AsgiApp],
+        *,
+        predict: Mapping[str, AsgiApp],
     ) -> None:
-        self._infer = infer
         self._lifecycle = lifecycle
         self._make_rest = rest
         self._rest: AsgiApp | None = None
         model = f"/v2/models/{identity.name}"
-        self._infer_paths = frozenset({f"{model}/infer", f"{model}/versions/{identity.version}/infer"})
+        self._direct: dict[str, AsgiApp] = {
+            f"{model}/infer": infer,
+            f"{model}/versions/{identity.version}/infer": infer,
+            **predict,
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["path"] in self._infer_paths and scope["method"] == "POST":
+        direct = self._direct.get(scope["path"])
+        if direct is not None and scope["method"] == "POST":
             self._lifecycle.touch()
-            await self._infer(scope, receive, send)
+            await direct(scope, receive, send)
             return
         if not scope["path"].startswith("/v2/health/"):
             self._lifecycle.touch()
