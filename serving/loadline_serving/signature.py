@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from loadline_serving.datatypes import Datatype
 from loadline_serving.errors import BadRequestError, UnsupportedOutputError
 
+_MOST_OF_NOTHING = 2**40
+"""How large the other dimensions of a tensor without elements may be: numpy refuses what no memory could hold."""
 VARIABLE = -1
 """How the protocol writes a dimension of any length."""
 
@@ -29,9 +32,11 @@ class TensorSpec:
             raise self._wrong_shape(shape)
         count = 1
         for length, expected in zip(shape, self.shape, strict=True):
-            if expected not in {length, VARIABLE} or type(length) is not int or length < 0:
+            if type(length) is not int or length < 0 or expected not in {length, VARIABLE}:
                 raise self._wrong_shape(shape)
             count *= length
+        if not count and prod(filter(None, shape)) > _MOST_OF_NOTHING:
+            raise self._wrong_shape(shape)
         return count
 
     def expect_count(self, count: int, shape: Sequence[int], expected: int) -> None:
