@@ -108,7 +108,8 @@ def load(path: Path, options: RuntimeOptions) -> OnnxModel:
     session_options.graph_optimization_level = _OPTIMIZATION[options.graph_optimization]
     # Spinning threads would take CPU time from the event loop between requests.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session_options.log_severity_level = 3
+    # What it would log at a wrong input is told to the caller; the log is ours, one JSON object a line.
+    session_options.log_severity_level = 4
     try:
         session = ort.InferenceSession(path, session_options, providers=["CPUExecutionProvider"])
     except _ORT_FAULTS as error:

@@ -35,7 +35,7 @@ def damaged_bytes(draw: st.DrawFn, right: bytes) -> bytes:
 @st.composite
 def damaged_json(draw: st.DrawFn, right: Any) -> bytes:
     """The same JSON value with a few of its parts replaced, taken away, or beside another."""
-    message = json.loads(json.dumps(right))
+    message = _copy(right)
     for _ in range(draw(st.integers(1, 3))):
         places = list(_places(message))
         if not places:
@@ -51,7 +51,7 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _replace(draw: Callable[..., Any], holder: Any, key: Any) -> None:
-    holder[key] = draw(ODD)
+    holder[key] = _copy(draw(ODD))
 
 
 def _remove(_: Callable[..., Any], holder: Any, key: Any) -> None:
@@ -60,6 +60,11 @@ def _remove(_: Callable[..., Any], holder: Any, key: Any) -> None:
 
 def _add(draw: Callable[..., Any], holder: Any, key: Any) -> None:
     if isinstance(holder, list):
-        holder.insert(key, json.loads(json.dumps(holder[key])))
+        holder.insert(key, _copy(holder[key]))
     else:
-        holder[draw(st.sampled_from(["parameters", "data", "name", "id", "outputs", "x"]))] = draw(ODD)
+        holder[draw(st.sampled_from(["parameters", "data", "name", "id", "outputs", "x"]))] = _copy(draw(ODD))
+
+
+def _copy(value: Any) -> Any:
+    """Of its own: what was drawn once is drawn again, and must not be damaged then."""
+    return json.loads(json.dumps(value))

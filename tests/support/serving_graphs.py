@@ -65,6 +65,16 @@ def two_in_two_out() -> bytes:
     )
 
 
+def columns() -> bytes:
+    """A table of one column for each kind of value, each answered as it came."""
+    kinds = {"age": "INT64", "small": "UINT8", "name": "BYTES", "member": "BOOL", "risk": "FP32", "share": "FP16"}
+    return _model(
+        [make_node("Identity", [name], [f"{name}_again"]) for name in kinds],
+        [make_tensor_value_info(name, ELEMENTS[kind], ["n", 1]) for name, kind in kinds.items()],
+        [make_tensor_value_info(f"{name}_again", ELEMENTS[kind], ["n", 1]) for name, kind in kinds.items()],
+    )
+
+
 def raises_on_large_index() -> bytes:
     """A look-up in a table of three: index 3 and more make the runtime raise."""
     table = np.array([1, 2, 3], np.float32)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from loadline_serving.datatypes import Datatype
 from loadline_serving.http.predict import PREDICT, v1_predict
 from loadline_serving.inference import Identity
@@ -26,6 +28,9 @@ _FAULTS = {
     "503": "The model is still loading",
 }
 _TEXT: Schema = {"type": "string"}
+_MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+_PARAMETERS: Schema = {"type": ["object", "null"]}
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _FLAG: Schema = {"type": "boolean"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 
@@ -67,6 +72,7 @@ def _about_the_server(identity: Identity) -> Schema:
             {"type": "object", "properties": {"ready": _FLAG}, "example": {"ready": True}},
             index,
             faults=("400", "413", "415"),
+            required=False,
         ),
     }
     for path in _model_paths(identity):
@@ -82,7 +88,7 @@ def _about_the_model(identity: Identity, signature: Signature) -> Schema:
         paths[path] = _get(
             "What the model takes and gives", _model_metadata(), example=metadata.model(identity, signature)
         )
-        paths[f"{path}/infer"] = _post("Run the model (V2)", question, answer)
+        paths[f"{path}/infer"] = _with_binary_tensors(_post("Run the model (V2)", question, answer))
     paths[v1_predict(identity.name)] = _post("Run the model (V1)", _v1_question(signature), _v1_answer(signature))
     table = table_of(signature)
     told = "Run the model on a table" if table else "Run the model on tensors"
@@ -100,7 +106,7 @@ def _model_paths(identity: Identity) -> tuple[str, str]:
 
 def _v2_question(signature: Signature) -> Schema:
     inputs = [_v2_input(spec) for spec in signature.inputs.values()]
-    asked = _object({"name": {"enum": list(signature.outputs)}}, {"parameters": {"type": "object"}})
+    asked = _object({"name": {"enum": list(signature.outputs)}}, {"parameters": _PARAMETERS})
     return _object(
         {
             "inputs": {
@@ -109,8 +115,20 @@ def _v2_question(signature: Signature) -> Schema:
                 "maxItems": len(inputs),
             }
         },
-        {"id": _TEXT, "parameters": {"type": "object"}, "outputs": _list(asked)},
+        {"id": _MAYBE_TEXT, "parameters": _PARAMETERS, "outputs": _list(asked)},
     ) | _example(signature, lambda: {"id": "1", "inputs": [_v2_example(spec) for spec in signature.inputs.values()]})
+
+
+def _with_binary_tensors(described: Schema) -> Schema:
+    """The same operation, with tensors as bytes behind the JSON part in both directions."""
+    header = {"Inference-Header-Content-Length": {"description": "Where the JSON part ends", "schema": _COUNT}}
+    [(name, told)] = header.items()
+    operation = described["post"]
+    operation["parameters"] = [{"name": name, "in": "header", "required": False, **told}]
+    operation["requestBody"]["content"] |= _BINARY
+    operation["responses"]["200"]["content"] |= _BINARY
+    operation["responses"]["200"]["headers"] = header
+    return described
 
 
 def _v2_input(spec: TensorSpec) -> Schema:
@@ -125,11 +143,9 @@ def _v2_input(spec: TensorSpec) -> Schema:
                 "minItems": len(spec.shape),
                 "maxItems": len(spec.shape),
             },
-        },
-        {
             "data": {"type": "array", "description": "Row-major, flat or nested by the shape"},
-            "parameters": {"type": "object"},
         },
+        {"parameters": _PARAMETERS},
     )
 
 
@@ -185,7 +201,7 @@ def _v1_answer(signature: Signature) -> Schema:
 
 def _predict_question(signature: Signature, table: Table | None) -> Schema:
     specs = list(signature.inputs.values())
-    more = {"id": _TEXT, "outputs": {**_list({"enum": list(signature.outputs)}), "uniqueItems": True}}
+    more = {"id": _MAYBE_TEXT, "outputs": {**_list({"enum": list(signature.outputs)}), "uniqueItems": True}}
     tensors = _closed({"inputs": _closed({spec.name: _nested_schema(spec) for spec in specs})}, more)
     if table is None:
         return tensors | _example(signature, lambda: {"inputs": {spec.name: _example_nested(spec) for spec in specs}})
@@ -216,8 +232,13 @@ def _predict_answer(signature: Signature) -> Schema:
 
 def _nested_schema(spec: TensorSpec) -> Schema:
     schema = _value_schema(spec.datatype)
-    for length in reversed(spec.shape):
-        schema = _list(schema) if length == VARIABLE else {**_list(schema), "minItems": length, "maxItems": length}
+    for dimension, length in reversed(list(enumerate(spec.shape))):
+        if length != VARIABLE:
+            limits = {"minItems": length, "maxItems": length}
+        else:
+            # An empty list does not tell the lengths of the dimensions inside it.
+            limits = {} if dimension == len(spec.shape) - 1 else {"minItems": 1}
+        schema = _list(schema) | limits
     return schema | {"description": f"{spec.datatype.name}, shape {_shape_told(spec)}"}
 
 
@@ -228,11 +249,21 @@ def _value_schema(datatype: Datatype, *, nullable: bool = False) -> Schema:
         case "b":
             return _FLAG
         case "f":
-            return {"type": ["number", "null"], "description": "null: missing"} if nullable else {"type": "number"}
+            number: Schema = {"type": "number", **_within(datatype)}
+            return number | {"type": ["number", "null"], "description": "null: missing"} if nullable else number
         case kind:
             bits = 8 * datatype.numpy.itemsize
             least, most = (0, 2**bits - 1) if kind == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
             return {"type": "integer", "minimum": least, "maximum": most}
+
+
+def _within(datatype: Datatype) -> Schema:
+    """The numbers that a narrow type holds: up to half a step beyond its largest, as they are rounded to it."""
+    if datatype.name == "FP64":
+        return {}
+    largest = np.finfo(datatype.numpy).max
+    bound = float(largest) + (float(largest) - float(np.nextafter(largest, np.zeros_like(largest)))) / 2
+    return {"exclusiveMinimum": -bound, "exclusiveMaximum": bound}
 
 
 def _example_value(datatype: Datatype, index: int) -> Any:
@@ -300,8 +331,15 @@ def _get(summary: str, answer: Schema, *, not_ready: Schema | None = None, examp
     return {"get": {"summary": summary, "responses": responses}}
 
 
-def _post(summary: str, question: Schema, answer: Schema, *, faults: tuple[str, ...] = tuple(_FAULTS)) -> Schema:
-    body = {"required": True, "content": {"application/json": {"schema": question}}}
+def _post(
+    summary: str,
+    question: Schema,
+    answer: Schema,
+    *,
+    faults: tuple[str, ...] = tuple(_FAULTS),
+    required: bool = True,
+) -> Schema:
+    body = {"required": required, "content": {"application/json": {"schema": question}}}
     error = {"$ref": "#/components/schemas/Error"}
     responses = {"200": _response("The answer", answer)} | {fault: _response(_FAULTS[fault], error) for fault in faults}
     return {"post": {"summary": summary, "requestBody": body, "responses": responses}}

@@ -62,7 +62,7 @@ class Reader:
             if not isinstance(row, dict) or row.keys() != names.keys():
                 has = ", ".join(row) if isinstance(row, dict) else "no names"
                 raise BadRequestError(f"instance {index} has {has}; the model expects {', '.join(names)}")
-        return self._by_input({name: [row[name] for row in rows] for name in names}, booleans=booleans)
+        return self._by_input({name: _column(spec, rows) for name, spec in names.items()}, booleans=booleans)
 
     def _by_input(self, values: object, *, booleans: bool) -> Mapping[str, Array]:
         if not isinstance(values, dict) or values.keys() == _BASE64:
@@ -84,9 +84,6 @@ class Reader:
     def _tensor(self, spec: TensorSpec, data: object, *, booleans: bool) -> Array:
         if spec.datatype.name == "BYTES":
             data = _without_base64(spec, data)
-        # A column of single values is also taken flat: `{"age": 3}` rather than `{"age": [3]}`.
-        if spec.shape[1:] == (1,) and isinstance(data, list) and data and not isinstance(data[0], list):
-            data = [[value] for value in data]
         return tensor(spec, data, booleans=booleans)
 
 
@@ -94,6 +91,14 @@ def _rows(instances: object) -> list[Any]:
     if not isinstance(instances, list) or not instances:
         raise BadRequestError("'instances' is not a list with one element for each row")
     return instances
+
+
+def _column(spec: TensorSpec, rows: list[dict[str, Any]]) -> list[Any]:
+    """One input's values; of an input that is a single value in each row, also without its brackets."""
+    values = [row[spec.name] for row in rows]
+    if spec.shape[1:] == (1,) and not isinstance(values[0], list):
+        return [[value] for value in values]
+    return values
 
 
 def _predictions(names: Sequence[str], rows: int, results: Sequence[Array]) -> bytes:

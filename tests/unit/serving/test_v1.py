@@ -66,7 +66,7 @@ def test_rows_and_columns_become_tensors(inputs: Shapes, message: object, tensor
         (ONE, {"inputs": {"z": [[1, 2]]}}, "no input 'z'"),
         (TWO, {"instances": [[3, "a"]]}, "name this model's inputs: age, name"),
         (TWO, {"instances": [{"age": 3}]}, "instance 0 has age; the model expects age, name"),
-        (TWO, {"inputs": {"age": [3]}}, "missing input 'name'"),
+        (TWO, {"inputs": {"age": [[3]]}}, "missing input 'name'"),
         (TWO, {"inputs": {"age": [[3]], "name": [{"b64": "!"}]}}, "input 'name' holds an object that is not"),
         (TWO, {"inputs": {"age": [[3]], "name": [{"b64": "/w=="}]}}, "base64 of UTF-8"),
     ],
