@@ -6,8 +6,10 @@ MAKEFLAGS += --no-print-directory
 
 NAME ?= loadline
 CACHE := $(or $(LOADLINE_CACHE),$(HOME)/.cache/loadline)
+SECONDS ?= 60
 VENV := .venv
 TRAIN := .venv-train
+CLIENTS := .venv-clients
 PYTHON := $(VENV)/bin/python
 CLUSTER := $(PYTHON) -m loadline_cluster
 MEMBERS := platform/contracts operators serving tools/cluster tools/results
@@ -17,7 +19,7 @@ export UV_CACHE_DIR := $(CACHE)/uv
 export UV_LINK_MODE := copy
 export PATH := $(CURDIR)/$(VENV)/bin:$(CACHE)/bin:$(PATH)
 
-.PHONY: help init demo up down images generate check test test-long unit programs train clean
+.PHONY: help init demo up down images generate check test test-long unit fuzz programs train clients clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +34,12 @@ train: $(TRAIN)/.ready ## Make .venv-train with torch and the training libraries
 
 $(TRAIN)/.ready: $(VENV)/.ready requirements/train.txt
 	@$(PHASE) "Training environment (torch: 5 GB)" tools/make-venv $(TRAIN) requirements/train.txt
+	@touch $@
+
+clients: $(CLIENTS)/.ready ## Make .venv-clients with a V2 client that other people wrote
+
+$(CLIENTS)/.ready: $(VENV)/.ready requirements/clients.txt
+	@$(PHASE) "Clients' environment" tools/make-venv $(CLIENTS) requirements/clients.txt
 	@touch $@
 
 programs: init ## Put kubectl, kind, helm and the other programs into the cache
@@ -66,6 +74,9 @@ check: init ## Lint, types, import contracts, generated files, age of measuremen
 unit: init ## Run the tests that need no cluster
 	@$(PHASE) "Unit and contract tests" pytest -q tests/unit tests/contract
 
+fuzz: init ## Look for SECONDS (default 60) for a message that breaks a parser; keep what reaches new code
+	@$(PHASE) "Fuzzing" tools/fuzz $(SECONDS)
+
 test: ## From nothing to a verdict: everything that CI runs
 	@tools/test
 
@@ -74,4 +85,4 @@ test-long: init ## Run the long forms of all measurements on the test cluster; r
 	@$(PHASE) "Long forms" pytest -q -m long $(if $(ONLY),-k $(ONLY)) tests
 
 clean: ## Remove the environments of this clone; caches and clusters stay
-	rm -rf $(VENV) $(TRAIN)
+	rm -rf $(VENV) $(TRAIN) $(CLIENTS)

@@ -1,23 +1,17 @@
 """Messages that were right once: bytes and JSON values, damaged a little."""
 
 import json
-from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 
-ODD = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.sampled_from(
-        [0, -1, 2**31, 2**63, 2**64 - 1, 1.5, -0.0, 1e308, "", "x", "\x00", [], {}, [[]], [None], {"": {}}]
-    ),
-    st.integers(-(2**63), 2**64 - 1),
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.text(max_size=5),
-    st.lists(st.integers(-3, 3), max_size=4),
+ODD: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 7, 2**31, 2**63, 2**64 - 1, 1.5, -0.0, 1e39, 1e308),
+    *("", "x", "\x00", "é", "FP16", "BYTES", [], {}, [[]], [1, 2], [None], {"": {}}, {"b64": "eA=="}),
 )
 """Values that somebody could have written there."""
+_KEYS = ("parameters", "data", "name", "id", "outputs", "x", "binary_data_size", "b64")
 
 
 @st.composite
@@ -32,17 +26,19 @@ def damaged_bytes(draw: st.DrawFn, right: bytes) -> bytes:
     return bytes(message)
 
 
-@st.composite
-def damaged_json(draw: st.DrawFn, right: Any) -> bytes:
+def damaged_json(right: Any) -> st.SearchStrategy[bytes]:
     """The same JSON value with a few of its parts replaced, taken away, or beside another."""
+    return st.builds(lambda rng: json.dumps(damage(right, rng)).encode(), st.randoms(use_true_random=False))
+
+
+def damage(right: Any, rng: Random) -> Any:
+    """A copy of a JSON value with one to three of its parts replaced, taken away, or beside another."""
     message = _copy(right)
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(rng.randint(1, 3)):
         places = list(_places(message))
-        if not places:
-            break
-        holder, key = draw(st.sampled_from(range(len(places))).map(places.__getitem__))
-        draw(st.sampled_from([_replace, _remove, _add]))(draw, holder, key)
-    return json.dumps(message).encode()
+        if places:
+            _damage_at(*rng.choice(places), rng)
+    return message
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
@@ -50,21 +46,18 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
     return [(value, key) for key in keys] + [place for key in keys for place in _places(value[key])]
 
 
-def _replace(draw: Callable[..., Any], holder: Any, key: Any) -> None:
-    holder[key] = _copy(draw(ODD))
-
-
-def _remove(_: Callable[..., Any], holder: Any, key: Any) -> None:
-    del holder[key]
-
-
-def _add(draw: Callable[..., Any], holder: Any, key: Any) -> None:
-    if isinstance(holder, list):
+def _damage_at(holder: Any, key: Any, rng: Random) -> None:
+    what = rng.randrange(3)
+    if what == 0:
+        holder[key] = _copy(rng.choice(ODD))
+    elif what == 1:
+        del holder[key]
+    elif isinstance(holder, list):
         holder.insert(key, _copy(holder[key]))
     else:
-        holder[draw(st.sampled_from(["parameters", "data", "name", "id", "outputs", "x"]))] = _copy(draw(ODD))
+        holder[rng.choice(_KEYS)] = _copy(rng.choice(ODD))
 
 
 def _copy(value: Any) -> Any:
-    """Of its own: what was drawn once is drawn again, and must not be damaged then."""
+    """Of its own: what is damaged now must be whole the next time."""
     return json.loads(json.dumps(value))
