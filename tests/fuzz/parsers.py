@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Is there any message that a parser neither reads nor refuses as its sender's fault?
 
 libFuzzer looks for one, led by the branches that a message reaches: `make fuzz SECONDS=60`. An input's first byte

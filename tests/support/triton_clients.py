@@ -12,7 +12,7 @@ import numpy as np
 import tritonclient.grpc
 import tritonclient.http
 
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, Any]] = {
     "age": ("INT64", np.array([[2**53 + 1], [-1]], np.int64)),
     "small": ("UINT8", np.array([[0], [255]], np.uint8)),
     "name": ("BYTES", np.array([["é"], [""]], np.object_)),
@@ -58,7 +58,7 @@ def refusal(protocol: Any, client: Any) -> str:
     try:
         client.infer("m", [tensor])
     except tritonclient.utils.InferenceServerException as error:
-        return error.message()
+        return str(error.message())
     return "none"
 
 

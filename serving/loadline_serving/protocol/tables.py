@@ -4,7 +4,7 @@ Rows `{"rows": [{"age": 42, …}, …]}`, columns `{"columns": {"age": [42, …]
 table, tensors `{"inputs": {"x": [[…]], …}}`; all three with `id` and `outputs` if wanted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -54,35 +54,36 @@ class Table:
             return self.from_columns({name: [row[name] for row in rows] for name in names}, booleans=booleans)
         pick = itemgetter(*names)
         values = [pick(row) for row in rows] if len(names) == 1 else list(chain.from_iterable(map(pick, rows)))
-        [spec] = self.specs
-        try:
-            flat = _values(spec.name, spec.datatype, values, booleans=booleans)
-        except BadRequestError as error:
-            for name, datatype in self.columns.items():
-                _refuse_odd_value(name, datatype, [row[name] for row in rows])
-            raise error from None
-        return self._feeds({spec.name: flat}, len(rows))
+        return self._from_matrix(values, len(rows), lambda name: [row[name] for row in rows], booleans=booleans)
 
     def from_columns(self, columns: object, *, booleans: bool) -> dict[str, Array]:
         """The model's inputs from one list of values for each column."""
         if not isinstance(columns, dict) or columns.keys() != self.columns.keys():
             raise self._misfit("'columns'", columns)
-        count = len(columns[next(iter(self.columns))]) if isinstance(columns[next(iter(self.columns))], list) else -1
-        read: list[Array] = []
-        for name, datatype in self.columns.items():
-            values = columns[name]
-            if not isinstance(values, list) or not values:
-                raise BadRequestError(f"column '{name}' is not a list with one value for each row")
-            if len(values) != count:
-                raise BadRequestError(f"column '{name}' has {len(values)} values, the first column {count}")
-            try:
-                read.append(_values(name, datatype, values, booleans=booleans))
-            except BadRequestError as error:
-                _refuse_odd_value(name, datatype, values)
-                raise error from None
+        count = _rows_of(columns)
         if self.side_by_side:
-            return self._feeds({self.specs[0].name: np.stack(read, axis=1)}, count)
-        return self._feeds({spec.name: column for spec, column in zip(self.specs, read, strict=True)}, count)
+            values = list(chain.from_iterable(zip(*(columns[name] for name in self.columns), strict=True)))
+            return self._from_matrix(values, count, columns.__getitem__, booleans=booleans)
+        read: dict[str, Array] = {}
+        for name, datatype in self.columns.items():
+            try:
+                read[name] = _values(name, datatype, columns[name], booleans=booleans)
+            except BadRequestError as error:
+                _refuse_odd_value(name, datatype, columns[name])
+                raise error from None
+        return self._feeds(read, count)
+
+    def _from_matrix(
+        self, values: list[Any], count: int, column: Callable[[str], list[Any]], *, booleans: bool
+    ) -> dict[str, Array]:
+        """The one input that holds all columns, read at once; column by column only to say what is wrong."""
+        [spec] = self.specs
+        try:
+            return self._feeds({spec.name: _values(spec.name, spec.datatype, values, booleans=booleans)}, count)
+        except BadRequestError as error:
+            for name, datatype in self.columns.items():
+                _refuse_odd_value(name, datatype, column(name))
+            raise error from None
 
     def _feeds(self, flat: Mapping[str, Array], count: int) -> dict[str, Array]:
         feeds = {}
@@ -163,11 +164,22 @@ def table_of(signature: Signature) -> Table | None:
     specs = tuple(signature.inputs.values())
     if len(specs) == 1 and len(specs[0].shape) == 2 and (specs[0].shape[1] > 1 or signature.columns):
         [spec] = specs
-        names = signature.columns or tuple(f"{spec.name}{index}" for index in range(spec.shape[1]))
+        names = signature.columns or tuple(f"x{index}" for index in range(spec.shape[1]))
         return Table(columns=dict.fromkeys(names, spec.datatype), specs=specs, side_by_side=True)
     if specs and all(spec.shape[1:] in {(), (1,)} and spec.shape for spec in specs):
         return Table(columns={spec.name: spec.datatype for spec in specs}, specs=specs, side_by_side=False)
     return None
+
+
+def _rows_of(columns: Mapping[str, Any]) -> int:
+    """How many values every column has, if it is the same number."""
+    first = next(iter(columns))
+    for name, values in columns.items():
+        if not isinstance(values, list) or not values:
+            raise BadRequestError(f"column '{name}' is not a list with one value for each row")
+        if len(values) != len(columns[first]):
+            raise BadRequestError(f"column '{name}' has {len(values)} values, column '{first}' {len(columns[first])}")
+    return len(columns[first])
 
 
 def _values(name: str, datatype: Datatype, values: list[Any], *, booleans: bool) -> Array:

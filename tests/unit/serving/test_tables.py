@@ -18,7 +18,7 @@ from support.tensor_strategies import tensors
 A_FEW = settings(max_examples=20, deadline=None)
 OUT: Shapes = {"y": ("FP32", (-1,))}
 MATRIX = replace(signature({"x": ("FP32", (-1, 2))}, OUT), columns=("age", "income"))
-NAMELESS = signature({"x": ("FP64", (-1, 2))}, OUT)
+NAMELESS = signature({"float_input": ("FP64", (-1, 2))}, OUT)
 COLUMNS = signature({"age": ("INT64", (-1, 1)), "name": ("BYTES", (-1,)), "risk": ("FP16", (-1, 1))}, OUT)
 PICTURE = signature({"x": ("FP32", (-1, 1, 2, 2))}, OUT)
 FIXED = signature({"x": ("FP32", (2, 2))}, OUT)
@@ -35,7 +35,7 @@ def feeds(of: Signature, message: object) -> dict[str, Any]:
         (MATRIX, {"rows": [{"age": 1, "income": 2.5}, {"income": 4, "age": 3}]}, {"x": [[1, 2.5], [3, 4]]}),
         (MATRIX, {"columns": {"income": [2, 4], "age": [1, 3]}}, {"x": [[1, 2], [3, 4]]}),
         (MATRIX, {"inputs": {"x": [[1, 2]]}}, {"x": [[1, 2]]}),
-        (NAMELESS, {"rows": [{"x0": 1, "x1": 2}]}, {"x": [[1, 2]]}),
+        (NAMELESS, {"rows": [{"x0": 1, "x1": 2}]}, {"float_input": [[1, 2]]}),
         (COLUMNS, {"rows": [{"age": 3, "name": "é", "risk": 0.5}]}, {"age": [[3]], "name": ["é"], "risk": [[0.5]]}),
         (COLUMNS, {"columns": {"age": [3], "name": ["a"], "risk": [1]}}, {"age": [[3]], "name": ["a"], "risk": [[1]]}),
         (COLUMNS, {"columns": {"age": [2**63 - 1], "name": [""], "risk": [0]}},
@@ -72,7 +72,7 @@ def test_null_is_a_missing_number() -> None:
         (MATRIX, {"rows": [{"age": True, "income": 2}]}, "column 'age' has True in row 0"),
         (MATRIX, {"rows": [{"age": [1], "income": 2}]}, r"column 'age' has \[1\] in row 0"),
         (MATRIX, {"columns": {"age": [1]}}, "'columns' lacks 'income'"),
-        (MATRIX, {"columns": {"age": [1], "income": [1, 2]}}, "column 'income' has 2 values, the first column 1"),
+        (MATRIX, {"columns": {"age": [1], "income": [1, 2]}}, "column 'income' has 2 values, column 'age' 1"),
         (MATRIX, {"columns": {"age": [], "income": []}}, "column 'age' is not a list"),
         (MATRIX, {"columns": {"age": 1, "income": 2}}, "column 'age' is not a list"),
         (MATRIX, {"columns": [1]}, "'columns' is not an object"),
