@@ -6,8 +6,10 @@ MAKEFLAGS += --no-print-directory
 
 NAME ?= loadline
 CACHE := $(or $(LOADLINE_CACHE),$(HOME)/.cache/loadline)
+SECONDS ?= 60
 VENV := .venv
 TRAIN := .venv-train
+CLIENTS := .venv-clients
 PYTHON := $(VENV)/bin/python
 CLUSTER := $(PYTHON) -m loadline_cluster
 MEMBERS := platform/contracts operators serving tools/cluster tools/results tools/bench
@@ -23,7 +25,7 @@ PAGES = $(PYTHON) -m loadline_results page && $(BENCH) page
 BENCH_OPTIONS = $(and $(ONLY),--peers $(ONLY)) $(and $(MODELS),--models $(MODELS)) $(and $(PROTOCOLS),--protocols $(PROTOCOLS)) \
   $(and $(CONCURRENCY),--concurrency $(CONCURRENCY)) $(and $(SECONDS),--seconds $(SECONDS)) $(and $(ROUNDS),--rounds $(ROUNDS))
 
-.PHONY: help init demo up down images image-gpu generate check test test-long unit programs train clean \
+.PHONY: help init demo up down images image-gpu generate check test test-long unit fuzz programs train clients clean \
   bench-peers bench-serving bench-serving-memory bench-serving-cold-start
 
 help: ## Say what there is
@@ -39,6 +41,12 @@ train: $(TRAIN)/.ready ## Make .venv-train with torch and the training libraries
 
 $(TRAIN)/.ready: $(VENV)/.ready requirements/train.txt
 	@$(PHASE) "Training environment (torch: 5 GB)" tools/make-venv $(TRAIN) requirements/train.txt
+	@touch $@
+
+clients: $(CLIENTS)/.ready ## Make .venv-clients with a V2 client that other people wrote
+
+$(CLIENTS)/.ready: $(VENV)/.ready requirements/clients.txt
+	@$(PHASE) "Clients' environment" tools/make-venv $(CLIENTS) requirements/clients.txt
 	@touch $@
 
 programs: init ## Put kubectl, kind, helm and the other programs into the cache
@@ -76,6 +84,9 @@ check: init ## Lint, types, import contracts, generated files, age of measuremen
 unit: init ## Run the tests that need no cluster
 	@$(PHASE) "Unit and contract tests" pytest -q tests/unit tests/contract
 
+fuzz: init ## Look for SECONDS (default 60) for a message that breaks a parser; keep what reaches new code
+	@$(PHASE) "Fuzzing" tools/fuzz $(SECONDS)
+
 test: ## From nothing to a verdict: everything that CI runs
 	@tools/test
 
@@ -96,4 +107,4 @@ bench-serving-cold-start: train bench-peers ## Measure how soon the first answer
 	@status=0; $(PHASE) "Cold start" $(BENCH) cold-start $(and $(ROUNDS),--rounds $(ROUNDS)) || status=$$?; $(PAGES); exit $$status
 
 clean: ## Remove the environments of this clone; caches and clusters stay
-	rm -rf $(VENV) $(TRAIN)
+	rm -rf $(VENV) $(TRAIN) $(CLIENTS)

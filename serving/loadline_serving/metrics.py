@@ -7,6 +7,7 @@ Prometheus are made when someone asks for them.
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
+from time import time
 from typing import Protocol
 
 from loadline_contracts import metrics as names
@@ -17,6 +18,8 @@ from typing_extensions import override
 
 HTTP = "http"
 GRPC = "grpc"
+SUCCESS = frozenset({200, "OK"})
+"""The codes of requests that the model answered."""
 
 _NONE = "none"
 _ARMS: Mapping[bytes, str] = {arm.encode(): arm for arm in names.SERVING_ARMS}
@@ -97,6 +100,9 @@ class Recorder:
         self.requests: dict[tuple[str, int | str, str], int] = {}
         self.latencies: dict[str, Histogram] = {}
         self.stages = Stages()
+        self.failed_seconds = 0.0
+        self.last_success = 0.0
+        """In seconds since 1970; 0 where there was none yet."""
 
     def arrived(self) -> None:
         """A request's headers are there."""
@@ -112,6 +118,10 @@ class Recorder:
         if latency is None:
             latency = self.latencies[label] = Histogram(names.SERVING_LATENCY_EDGES)
         latency.observe(seconds)
+        if code in SUCCESS:
+            self.last_success = time()
+        else:
+            self.failed_seconds += seconds
 
 
 class Load(Protocol):

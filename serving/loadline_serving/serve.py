@@ -18,15 +18,16 @@ from loadline_serving.admission import Bounds
 from loadline_serving.aside import aside
 from loadline_serving.errors import StartupFault
 from loadline_serving.execution import Executor, Rules
-from loadline_serving.http.app import Front, infer_paths
+from loadline_serving.http.app import Front
 from loadline_serving.http.asgi import AsgiApp
+from loadline_serving.http.connection import Paths
+from loadline_serving.http.dialects import dialects
 from loadline_serving.http.server import HttpServer, listen
 from loadline_serving.inference import Identity, Model, Slot
 from loadline_serving.lifecycle import MIN_QUIET_SECONDS, Lifecycle
 from loadline_serving.metrics import Recorder, ServingCollector, exposition
 from loadline_serving.pace import Pace
 from loadline_serving.probes import ProbeServer, routes
-from loadline_serving.protocol.codec import Codec
 from loadline_serving.rpc import GrpcServer, InferenceService
 from loadline_serving.service import Service
 from loadline_serving.session import OnnxModel, RuntimeOptions, load
@@ -93,7 +94,6 @@ def _service(settings: ServeSettings, lifecycle: Lifecycle) -> Service:
     recorder = Recorder()
     return Service(
         slot=slot,
-        codec=Codec(slot),
         executor=Executor(slot, _rules(settings), recorder.stages),
         lifecycle=lifecycle,
         recorder=recorder,
@@ -105,7 +105,7 @@ def _service(settings: ServeSettings, lifecycle: Lifecycle) -> Service:
 
 async def _start_servers(settings: ServeSettings, service: Service) -> tuple[HttpServer, GrpcServer]:
     front = Front(service.lifecycle, lambda: _other_routes(service))
-    http = await listen(front, service, infer_paths(service.slot.identity), host=settings.host, port=settings.http_port)
+    http = await listen(front, service, Paths(dialects(service.slot)), host=settings.host, port=settings.http_port)
     grpc = GrpcServer(
         InferenceService(service), settings.host, settings.grpc_port, max_bytes=settings.max_request_bytes
     )
@@ -122,7 +122,7 @@ def _other_routes(service: Service) -> AsgiApp:
     # FastAPI takes longer to import than a small model to load: it comes with the first request that needs it.
     from loadline_serving.http.routes import make_app  # noqa: PLC0415
 
-    return make_app(service.slot, service.lifecycle)
+    return make_app(service.slot, service.lifecycle, service.recorder)
 
 
 def _start_probes(settings: ServeSettings, service: Service) -> ProbeServer:

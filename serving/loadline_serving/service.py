@@ -7,7 +7,6 @@ from loadline_serving.execution import Executor
 from loadline_serving.inference import Slot
 from loadline_serving.lifecycle import Lifecycle
 from loadline_serving.metrics import Recorder
-from loadline_serving.protocol.codec import Codec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +14,6 @@ class Service:
     """One model's service, whichever way it is reached."""
 
     slot: Slot
-    codec: Codec
     executor: Executor
     lifecycle: Lifecycle
     recorder: Recorder

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import onnxruntime as ort
 from loadline_contracts.conditions import Reason
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from loadline_serving import columns
 from loadline_serving.datatypes import BY_ONNX_TYPE, Array
 from loadline_serving.errors import InferenceFailedError, StartupFault
 from loadline_serving.outline import STANDARD_DOMAIN, Operator
@@ -111,7 +112,8 @@ def load(path: Path, options: RuntimeOptions) -> OnnxModel:
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session_options.enable_cpu_mem_arena = options.memory_arena
     session_options.enable_mem_pattern = options.memory_pattern
-    session_options.log_severity_level = 3
+    # What it would log at a wrong input is told to the caller; the log is ours, one JSON object a line.
+    session_options.log_severity_level = 4
     try:
         session = ort.InferenceSession(path, session_options, providers=_providers(options))
     except _ORT_FAULTS as error:
@@ -119,7 +121,9 @@ def load(path: Path, options: RuntimeOptions) -> OnnxModel:
     _expect_device(session, options)
     outputs = session.get_outputs()
     maps = frozenset(output.name for output in outputs if _MAPS.fullmatch(output.type))
-    return OnnxModel(session, _signature(path.name, session.get_inputs(), outputs), maps, options)
+    signature = _signature(path.name, session.get_inputs(), outputs)
+    names = columns.names(session.get_modelmeta().custom_metadata_map, path.parent, signature)
+    return OnnxModel(session, replace(signature, columns=names), maps, options)
 
 
 def _providers(options: RuntimeOptions) -> list[str]:
@@ -212,7 +216,7 @@ def _tensor(node: Any, onnx_type: str) -> TensorSpec:
 def _table(rows: Sequence[Mapping[Any, float]]) -> Array:
     """One row of probabilities for each map of scikit-learn's ZipMap, columns in the maps' order of labels."""
     labels = list(rows[0]) if rows else []
-    return np.array([[row[label] for label in labels] for row in rows], np.float32).reshape(-1, len(labels))
+    return np.array([[row[label] for label in labels] for row in rows], np.float32).reshape(len(rows), len(labels))
 
 
 def _first_line(error: Exception) -> str:

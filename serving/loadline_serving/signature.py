@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from loadline_serving.datatypes import Datatype
 from loadline_serving.errors import BadRequestError, UnsupportedOutputError
 
+_MOST_OF_NOTHING = 2**40
+"""How large the other dimensions of a tensor without elements may be: numpy refuses what no memory could hold."""
 VARIABLE = -1
 """How the protocol writes a dimension of any length."""
 
@@ -33,6 +36,8 @@ class TensorSpec:
             if type(length) is not int or length < 0 or expected not in (length, VARIABLE):
                 raise self._wrong_shape(shape)
             count *= length
+        if not count and prod(filter(None, shape)) > _MOST_OF_NOTHING:
+            raise self._wrong_shape(shape)
         return count
 
     def expect_count(self, count: int, shape: Sequence[int], expected: int) -> None:
@@ -55,6 +60,8 @@ class Signature:
     untransferable: Mapping[str, str]
     """Outputs that the protocol has no form for, with the type that ONNX gives them."""
     all_outputs: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    """What the columns of a single table input are called; empty where nobody says."""
 
     def input(self, name: object, taken: Collection[str]) -> TensorSpec:
         """The input of that name, unless it is unknown or there twice."""

@@ -65,6 +65,16 @@ def two_in_two_out() -> bytes:
     )
 
 
+def columns() -> bytes:
+    """A table of one column for each kind of value, each answered as it came."""
+    kinds = {"age": "INT64", "small": "UINT8", "name": "BYTES", "member": "BOOL", "risk": "FP32", "share": "FP16"}
+    return _model(
+        [make_node("Identity", [name], [f"{name}_again"]) for name in kinds],
+        [make_tensor_value_info(name, ELEMENTS[kind], ["n", 1]) for name, kind in kinds.items()],
+        [make_tensor_value_info(f"{name}_again", ELEMENTS[kind], ["n", 1]) for name, kind in kinds.items()],
+    )
+
+
 def raises_on_large_index() -> bytes:
     """A look-up in a table of three: index 3 and more make the runtime raise."""
     table = np.array([1, 2, 3], np.float32)
@@ -102,18 +112,21 @@ def picture(kernel: int) -> bytes:
     )
 
 
-def with_zipmap() -> bytes:
+def with_zipmap(labels: Sequence[int] | Sequence[str] = (10, 20)) -> bytes:
     """A classifier as scikit-learn's converter writes it: a label, and maps from label to probability."""
-    maps = make_sequence_type_proto(
-        make_map_type_proto(TensorProto.INT64, make_tensor_type_proto(TensorProto.FLOAT, []))
-    )
+    texts = isinstance(labels[0], str)
+    element = TensorProto.STRING if texts else TensorProto.INT64
+    maps = make_sequence_type_proto(make_map_type_proto(element, make_tensor_type_proto(TensorProto.FLOAT, [])))
+    classes = {"classlabels_strings" if texts else "classlabels_int64s": labels}
+    looked_up = {"keys_int64s": [0, 1], "values_strings" if texts else "values_int64s": labels}
     return _model(
         [
-            make_node("ArgMax", ["x"], ["label"], axis=1, keepdims=0),
-            make_node("ZipMap", ["x"], ["probabilities"], domain="ai.onnx.ml", classlabels_int64s=[10, 20]),
+            make_node("ArgMax", ["x"], ["index"], axis=1, keepdims=0),
+            make_node("LabelEncoder", ["index"], ["label"], domain="ai.onnx.ml", **looked_up),
+            make_node("ZipMap", ["x"], ["probabilities"], domain="ai.onnx.ml", **classes),
         ],
         [make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
-        [make_tensor_value_info("label", TensorProto.INT64, ["n"]), make_value_info("probabilities", maps)],
+        [make_tensor_value_info("label", element, ["n"]), make_value_info("probabilities", maps)],
     )
 
 

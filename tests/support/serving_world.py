@@ -7,14 +7,15 @@ from pathlib import Path
 import httpx
 from loadline_serving.access_log import AccessLog
 from loadline_serving.execution import Executor, Rules
-from loadline_serving.http.app import Front, infer_paths
+from loadline_serving.http.app import Front
+from loadline_serving.http.connection import Paths
+from loadline_serving.http.dialects import dialects
 from loadline_serving.http.routes import make_app
 from loadline_serving.http.server import HttpServer, listen
 from loadline_serving.inference import Model, Slot
 from loadline_serving.lifecycle import Lifecycle
 from loadline_serving.metrics import Recorder
 from loadline_serving.pace import Pace
-from loadline_serving.protocol.codec import Codec
 from loadline_serving.service import Service
 from loadline_serving.session import RuntimeOptions, load
 from loadline_serving.warm_up import find_pace
@@ -61,7 +62,6 @@ async def serving_world(
     slot, recorder, lifecycle = Slot(IDENTITY), Recorder(), Lifecycle()
     service = Service(
         slot=slot,
-        codec=Codec(slot),
         executor=Executor(slot, rules or Rules(), recorder.stages),
         lifecycle=lifecycle,
         recorder=recorder,
@@ -69,8 +69,8 @@ async def serving_world(
         max_bytes=max_bytes,
         receive_seconds=receive_seconds,
     )
-    front = Front(lifecycle, lambda: make_app(slot, lifecycle))
-    http = await listen(front, service, infer_paths(IDENTITY), host="127.0.0.1", port=0)
+    front = Front(lifecycle, lambda: make_app(slot, lifecycle, recorder))
+    http = await listen(front, service, Paths(dialects(slot)), host="127.0.0.1", port=0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http.port}") as client:
         yield World(service, http, client, folder)
     await http.close()

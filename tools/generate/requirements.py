@@ -80,6 +80,7 @@ LOCKS: Final = (
         follows_dev=False,
         overrides="platform/registry/overrides.txt",
     ),
+    Lock(name="clients", sources=(), groups=("clients",), follows_dev=False),
     Lock(name="train", sources=(), groups=("train",), platform="x86_64-manylinux_2_28", follows_dev=False),
     *(
         Lock(

@@ -1,18 +1,10 @@
-"""What answers all but infer requests: FastAPI, made when someone first asks for it."""
+"""Which HTTP request goes where: what runs the model is answered on the spot, the rest through FastAPI."""
 
 from collections.abc import Callable
 from typing import Any, cast
 
 from loadline_serving.http.asgi import AsgiApp, Message, Receive, Scope, Send
-from loadline_serving.http.connection import Paths
-from loadline_serving.inference import Identity
 from loadline_serving.lifecycle import Lifecycle
-
-
-def infer_paths(identity: Identity) -> Paths:
-    """The paths that never get here."""
-    model = f"/v2/models/{identity.name}"
-    return Paths(frozenset({f"{model}/infer", f"{model}/versions/{identity.version}/infer"}))
 
 
 class Front:

@@ -7,6 +7,7 @@ that were sent without waiting for each other's answers run together.
 import asyncio
 import urllib.parse
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import uvicorn
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from loadline_serving.errors import BadRequestError, SlowRequestError
+from loadline_serving.http.dialects import Dialect
 from loadline_serving.http.exchange import DateHeader, Exchange, error_body
 from loadline_serving.service import Service
 
@@ -25,20 +27,19 @@ LINGER_SECONDS = 2.0
 
 
 class Paths:
-    """The paths that are answered on the spot."""
+    """The paths that are answered on the spot, and in which protocol."""
 
-    def __init__(self, paths: frozenset[str]) -> None:
-        self._raw = {path.encode(): True for path in paths}
-        self._paths = paths
+    def __init__(self, dialects: Mapping[str, Dialect]) -> None:
+        self._dialects = dialects
+        self._as_written = {path.encode(): dialect for path, dialect in dialects.items()}
 
-    def has(self, url: bytes) -> bool:
-        """Whether a request's target, query and percent-encoding included, is one of them."""
-        if url in self._raw:
-            return True
-        if b"?" not in url and b"%" not in url:
-            return False
+    def find(self, url: bytes) -> Dialect | None:
+        """The protocol of a request's target, whatever its query and percent-encoding."""
+        found = self._as_written.get(url)
+        if found is not None or (b"?" not in url and b"%" not in url):
+            return found
         path, _, _ = url.partition(b"?")
-        return urllib.parse.unquote_to_bytes(path).decode("utf-8", "replace") in self._paths
+        return self._dialects.get(urllib.parse.unquote_to_bytes(path).decode("utf-8", "replace"))
 
 
 class OpenConnections(ServerState):
@@ -156,11 +157,12 @@ class Connection(HttpToolsProtocol):
     @override
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self.parser.get_method() != b"POST" or not self._paths.has(self.url):
+        dialect = self._paths.find(self.url) if self.parser.get_method() == b"POST" else None
+        if dialect is None:
             self._hand_over()
             return
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        exchange = Exchange(self._service, self, self.headers, keep_alive=keep_alive)
+        exchange = Exchange(self._service, self, dialect, self.headers, keep_alive=keep_alive)
         self._receiving = exchange
         self._line.append(exchange)
         if exchange.refused is not None:

@@ -22,8 +22,8 @@ from loadline_serving.errors import (
     UnsupportedEncodingError,
 )
 from loadline_serving.execution import Call, Results
+from loadline_serving.http.dialects import Dialect
 from loadline_serving.metrics import HTTP
-from loadline_serving.protocol import openinference
 from loadline_serving.service import Service
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,9 @@ class Exchange(Call):
     __slots__ = (
         "_arm",
         "_arrived",
-        "_json_length",
+        "_dialect",
+        "_encode",
+        "_length_header",
         "_parts",
         "_received",
         "_service",
@@ -92,17 +94,20 @@ class Exchange(Call):
         "started",
     )
 
-    def __init__(self, service: Service, writer: Writer, headers: Headers, *, keep_alive: bool) -> None:
+    def __init__(
+        self, service: Service, writer: Writer, dialect: Dialect, headers: Headers, *, keep_alive: bool
+    ) -> None:
         """Begin with the request's headers. `keep_alive`: whether the caller wants the connection to stay open."""
         super().__init__()
         self._service = service
         self._writer = writer
+        self._dialect = dialect
         self._arrived = perf_counter()
         self._parts: list[bytes] = []
         self._received = 0
         self._arm = b""
         self._trace: bytes | None = None
-        self._json_length: bytes | None = None
+        self._length_header: bytes | None = None
         self.keep_alive = keep_alive
         self.answer: bytes | None = None
         """The whole answer, once it is known."""
@@ -128,7 +133,7 @@ class Exchange(Call):
         elif name == ARM_HEADER:
             self._arm = value
         elif name == _LENGTH_HEADER:
-            self._json_length = value
+            self._length_header = value
         elif name == TIMEOUT_HEADER:
             self.deadline = min(self.deadline, self._arrived + _milliseconds(value))
         elif name == TRACE_HEADER:
@@ -162,9 +167,7 @@ class Exchange(Call):
             parts = self._parts
             body = parts[0] if len(parts) == 1 else b"".join(parts)
             self._parts = []
-            header = self._json_length
-            json_length = None if header is None else openinference.json_length(header, len(body))
-            request = service.codec.decode(body, json_length)
+            request, self._encode = self._dialect.read(body, self._length_header)
             if request.timeout is not None:
                 self.deadline = min(self.deadline, self._arrived + request.timeout)
             service.executor.submit(self, request, len(body))
@@ -180,9 +183,7 @@ class Exchange(Call):
         begun = perf_counter()
         service = self._service
         try:
-            body, head = openinference.encode(
-                self.request, results, service.slot.get().signature, service.slot.identity
-            )
+            body, head = self._encode(self.request, results)
         except RequestError as error:
             self.fail(error)
             return

@@ -6,6 +6,7 @@ from loadline_serving.datatypes import Array
 from loadline_serving.errors import BadRequestError
 from loadline_serving.inference import Identity, InferRequest
 from loadline_serving.protocol import open_inference_pb2 as pb
+from loadline_serving.protocol.parameters import refuse_foreign
 from loadline_serving.protocol.tensors import from_bytes, from_contents, to_bytes
 from loadline_serving.signature import Signature, TensorSpec
 
@@ -22,6 +23,7 @@ def decode(message: pb.ModelInferRequest, signature: Signature) -> InferRequest:
         spec = signature.input(tensor.name, feeds)
         shape = list(tensor.shape)
         count = spec.expect(tensor.datatype, shape)
+        refuse_foreign(tensor.parameters, f"input '{spec.name}'")
         if not raw:
             feeds[spec.name] = _typed(spec, shape, count, tensor.contents)
         elif tensor.HasField("contents"):
@@ -30,6 +32,8 @@ def decode(message: pb.ModelInferRequest, signature: Signature) -> InferRequest:
             feeds[spec.name] = from_bytes(spec, shape, count, raw[index])
     signature.expect_all(feeds)
     outputs = signature.wanted([output.name for output in message.outputs])
+    for output in message.outputs:
+        refuse_foreign(output.parameters, f"output '{output.name}'")
     return InferRequest(id=message.id or None, feeds=feeds, outputs=outputs, raw=bool(raw), timeout=_timeout(message))
 
 

@@ -9,7 +9,7 @@ from loadline_serving.signature import Signature, TensorSpec
 
 SERVER_NAME = "loadline-serving"
 PLATFORM = "onnxruntime_onnx"
-EXTENSIONS = (BINARY_EXTENSION,)
+EXTENSIONS = (BINARY_EXTENSION, "model_repository", "statistics")
 
 
 def server() -> dict[str, Any]:

@@ -9,6 +9,7 @@ import orjson
 from loadline_serving.datatypes import Array
 from loadline_serving.errors import BadRequestError
 from loadline_serving.inference import Identity, InferRequest
+from loadline_serving.protocol.parameters import refuse_foreign
 from loadline_serving.protocol.tensors import from_bytes, from_json, to_bytes
 from loadline_serving.signature import Signature, TensorSpec
 
@@ -83,7 +84,9 @@ class _Reader:
         shape = tensor.get("shape")
         count = spec.expect(tensor.get("datatype"), shape)
         parameters = tensor.get("parameters")
-        if parameters is not None and "binary_data_size" in _object(parameters, spec.name):
+        if parameters is not None:
+            refuse_foreign(_object(parameters, spec.name), f"input '{spec.name}'")
+        if parameters and "binary_data_size" in parameters:
             if "data" in tensor:
                 raise BadRequestError(f"input '{spec.name}' has both data and binary_data_size")
             return from_bytes(spec, shape, count, self._take(spec, parameters["binary_data_size"]))  # type: ignore[arg-type]
@@ -142,6 +145,8 @@ def _objects(message: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def _object(parameters: object, owner: str) -> dict[str, Any]:
+    if parameters is None:
+        return _NOTHING
     if not isinstance(parameters, dict):
         raise BadRequestError(f"parameters of '{owner}' are not an object")
     return parameters
@@ -159,8 +164,10 @@ def _binary(message: dict[str, Any], outputs: list[dict[str, Any]], wanted: tupl
     parameters = message.get("parameters")
     if parameters is None and not outputs:
         return _NO_NAMES
-    everything = _flag(_object(parameters or _NOTHING, "the request"), "binary_data_output", default=False)
-    own = {output["name"]: _object(output.get("parameters") or _NOTHING, output["name"]) for output in outputs}
+    everything = _flag(_object(parameters, "the request"), "binary_data_output", default=False)
+    own = {output["name"]: _object(output.get("parameters"), output["name"]) for output in outputs}
+    for name, given in own.items():
+        refuse_foreign(given, f"output '{name}'")
     return frozenset(name for name in wanted if _flag(own.get(name, _NOTHING), "binary_data", default=everything))
 
 

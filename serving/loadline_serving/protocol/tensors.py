@@ -100,7 +100,7 @@ def _without_booleans(spec: TensorSpec, data: list[Any]) -> list[Any]:
 
 
 def _flatten(spec: TensorSpec, shape: list[int], data: list[Any]) -> list[Any]:
-    fits = len(data) == shape[0]
+    fits = shape[:1] == [len(data)]
     for inner in shape[1:]:
         fits = fits and all(isinstance(row, list) and len(row) == inner for row in data)
         data = list(chain.from_iterable(data)) if fits else []

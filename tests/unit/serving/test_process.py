@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from loadline_contracts.metrics import SERVING_LATENCY_EDGES
 from loadline_serving.protocol import open_inference_pb2 as pb
 from loadline_serving.protocol import open_inference_pb2_grpc as pb_grpc
@@ -112,6 +113,19 @@ async def test_it_tells_over_grpc_what_it_is(server: ServingProcess, stub: Any) 
         health = health_pb2_grpc.HealthStub(channel)
         answer = await health.Check(health_pb2.HealthCheckRequest(service="inference.GRPCInferenceService"))
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_it_tells_over_grpc_which_services_and_messages_it_has(server: ServingProcess) -> None:
+    asked = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol="inference.ModelInferRequest"),
+    ]
+    async with grpc.aio.insecure_channel(server.grpc) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        services, file = [answer async for answer in stub.ServerReflectionInfo(iter(asked))]
+    names = {service.name for service in services.list_services_response.service}
+    assert {"inference.GRPCInferenceService", "grpc.health.v1.Health"} <= names
+    assert b"raw_input_contents" in file.file_descriptor_response.file_descriptor_proto[0]
 
 
 async def test_metrics_count_both_protocols_by_arm(server: ServingProcess, stub: Any) -> None:

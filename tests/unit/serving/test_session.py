@@ -82,9 +82,15 @@ def test_the_maps_of_scikit_learn_become_a_table(tmp_path: Path) -> None:
     model = load_bytes(tmp_path, serving_graphs.with_zipmap())
     rows = np.array([[0.25, 0.75], [1, 0]], np.float32)
     label, probabilities = model.run(("label", "probabilities"), {"x": rows})
-    np.testing.assert_array_equal(label, [1, 0])
+    np.testing.assert_array_equal(label, [20, 10])
     np.testing.assert_array_equal(probabilities, rows)
     assert model.signature.outputs["probabilities"].datatype.name == "FP32"
+
+
+def test_no_rows_are_an_empty_table(tmp_path: Path) -> None:
+    model = load_bytes(tmp_path, serving_graphs.with_zipmap())
+    [probabilities] = model.run(("probabilities",), {"x": np.empty((0, 2), np.float32)})
+    assert len(probabilities) == 0
 
 
 def test_an_output_without_a_form_in_the_protocol_is_known_as_such(tmp_path: Path) -> None:
