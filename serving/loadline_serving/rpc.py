@@ -37,15 +37,14 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         self._recorder = service.recorder
         self._access_log = service.access_log
 
-    @override
-    async def ModelInfer(self, request: pb.ModelInferRequest, context: "Context") -> pb.ModelInferResponse:
-        """Run the model."""
-        started = perf_counter()
+    async def infer(self, data: bytes, context: "Context") -> bytes:
+        """Run the model: ModelInfer on bytes as they came, so that what is no message gets an answer of ours."""
+        headers = _headers(context)
         self._lifecycle.touch()
         self._recorder.arrived()
         code = "CANCELLED"
         try:
-            answer = await self._infer(request, started, context)
+            answer = await self._infer(data, headers, context)
         except RequestError as error:
             code = error.grpc_status
             if isinstance(error, OverloadedError):
@@ -55,26 +54,27 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
             code = "OK"
             return answer
         finally:
-            self._count(context, code, perf_counter() - started)
+            self._count(headers, code)
 
-    async def _infer(self, message: pb.ModelInferRequest, started: float, context: "Context") -> pb.ModelInferResponse:
+    async def _infer(self, data: bytes, headers: "_Headers", context: "Context") -> bytes:
         identity = self._slot.identity
+        message = messages.parse(data)
         identity.expect(message.model_name, message.model_version)
         self._executor.expect_room()
         signature = self._slot.get().signature
         request = messages.decode(message, signature)
-        results = await self._executor.infer(request, _deadline(started, context, request))
+        results = await self._executor.infer(request, headers.deadline(context, request))
         begun = perf_counter()
-        answer = messages.encode(request, results, signature, identity)
+        answer = messages.encode(request, results, signature, identity).SerializeToString()
         self._recorder.stages.encode.observe(perf_counter() - begun)
         return answer
 
-    def _count(self, context: "Context", code: str, seconds: float) -> None:
-        arm = _metadata(context, _ARM)
-        self._recorder.answered(arm.encode(), code, GRPC, seconds)
+    def _count(self, headers: "_Headers", code: str) -> None:
+        seconds = perf_counter() - headers.arrived
+        self._recorder.answered(headers.arm.encode(), code, GRPC, seconds)
         if self._access_log.wants(failed=code in _OUR_FAILURES):
             self._access_log.tell(
-                protocol=GRPC, code=code, seconds=round(seconds, 6), arm=arm, trace=_metadata(context, _TRACE) or None
+                protocol=GRPC, code=code, seconds=round(seconds, 6), arm=headers.arm, trace=headers.trace or None
             )
 
     @override
@@ -128,6 +128,10 @@ class GrpcServer:
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
         pb_grpc.add_GRPCInferenceServiceServicer_to_server(service, self._server)  # type: ignore[no-untyped-call]
+        infer = grpc.unary_unary_rpc_method_handler(service.infer)
+        self._server.add_registered_method_handlers(  # type: ignore[attr-defined]  # missing in the stubs
+            SERVICE, {"ModelInfer": infer}
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         # A client can ask for the protocol itself, so that grpcurl and its like need no file of it.
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
@@ -149,17 +153,34 @@ class GrpcServer:
         await self._server.stop(grace)
 
 
-def _deadline(started: float, context: "Context", request: InferRequest) -> float:
-    """When nobody waits any more: by the call, the gateway or the message; in perf_counter's seconds."""
-    remaining = context.time_remaining()
-    deadline = _NEVER if remaining is None else perf_counter() + remaining
-    if (milliseconds := _metadata(context, _TIMEOUT)).isdigit():
-        deadline = min(deadline, started + int(milliseconds) / 1000)
-    return deadline if request.timeout is None else min(deadline, started + request.timeout)
+class _Headers:
+    """What a call's metadata say to us."""
+
+    __slots__ = ("arm", "arrived", "gateway_waits", "trace")
+
+    def __init__(self) -> None:
+        self.arrived = perf_counter()
+        self.arm = ""
+        self.trace = ""
+        self.gateway_waits = _NEVER
+        """Seconds."""
+
+    def deadline(self, context: "Context", request: InferRequest) -> float:
+        """When nobody waits any more: by the gateway, the call or the message; in perf_counter's seconds."""
+        deadline = self.arrived + self.gateway_waits
+        if (remaining := context.time_remaining()) is not None:
+            deadline = min(deadline, perf_counter() + remaining)
+        return deadline if request.timeout is None else min(deadline, self.arrived + request.timeout)
 
 
-def _metadata(context: "Context", wanted: str) -> str:
+def _headers(context: "Context") -> _Headers:
+    headers = _Headers()
     for key, value in context.invocation_metadata() or ():
-        if key == wanted:
-            return value.decode("latin-1") if isinstance(value, bytes) else value
-    return ""
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        if key == _ARM:
+            headers.arm = text
+        elif key == _TRACE:
+            headers.trace = text
+        elif key == _TIMEOUT and text.isdigit():
+            headers.gateway_waits = int(text) / 1000
+    return headers

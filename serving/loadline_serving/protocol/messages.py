@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from google.protobuf.message import DecodeError
+
 from loadline_serving.datatypes import Array
 from loadline_serving.errors import BadRequestError
 from loadline_serving.inference import Identity, InferRequest
@@ -9,6 +11,14 @@ from loadline_serving.protocol import open_inference_pb2 as pb
 from loadline_serving.protocol.parameters import refuse_foreign
 from loadline_serving.protocol.tensors import from_bytes, from_contents, to_bytes
 from loadline_serving.signature import Signature, TensorSpec
+
+
+def parse(data: bytes) -> pb.ModelInferRequest:
+    """The message in a call's bytes."""
+    try:
+        return pb.ModelInferRequest.FromString(data)
+    except DecodeError as error:
+        raise BadRequestError(f"the call's bytes are no ModelInferRequest: {error}") from None
 
 
 def decode(message: pb.ModelInferRequest, signature: Signature) -> InferRequest:

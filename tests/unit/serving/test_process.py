@@ -100,6 +100,20 @@ async def test_a_wrong_call_gets_its_status(
     assert words in str(caught.value.details())
 
 
+async def test_bytes_that_are_no_message_are_the_callers_fault(server: ServingProcess) -> None:
+    async with grpc.aio.insecure_channel(server.grpc) as channel:
+        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        with pytest.raises(grpc.aio.AioRpcError, match="no ModelInferRequest") as caught:
+            await call(b"\xff\xff\xff")
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_call_that_the_gateway_gives_up_on_is_not_run(server: ServingProcess, stub: Any) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.ModelInfer(message(raw=True), metadata=(("x-envoy-expected-rq-timeout-ms", "0"),))
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
 async def test_it_tells_over_grpc_what_it_is(server: ServingProcess, stub: Any) -> None:
     assert (await stub.ServerLive(pb.ServerLiveRequest())).live
     assert (await stub.ServerReady(pb.ServerReadyRequest())).ready
