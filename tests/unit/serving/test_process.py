@@ -108,7 +108,7 @@ async def test_bytes_that_are_no_message_are_the_callers_fault(server: ServingPr
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_call_that_the_gateway_gives_up_on_is_not_run(server: ServingProcess, stub: Any) -> None:
+async def test_a_call_that_the_gateway_gives_up_on_is_not_run(stub: Any) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.ModelInfer(message(raw=True), metadata=(("x-envoy-expected-rq-timeout-ms", "0"),))
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
