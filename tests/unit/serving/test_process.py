@@ -102,7 +102,7 @@ async def test_a_wrong_call_gets_its_status(
 
 async def test_bytes_that_are_no_message_are_the_callers_fault(server: ServingProcess) -> None:
     async with grpc.aio.insecure_channel(server.grpc) as channel:
-        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        call: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")  # type: ignore[call-arg]  # plain bytes
         with pytest.raises(grpc.aio.AioRpcError, match="no ModelInferRequest") as caught:
             await call(b"\xff\xff\xff")
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
