@@ -6,7 +6,6 @@ MAKEFLAGS += --no-print-directory
 
 NAME ?= loadline
 CACHE := $(or $(LOADLINE_CACHE),$(HOME)/.cache/loadline)
-SECONDS ?= 60
 VENV := .venv
 TRAIN := .venv-train
 CLIENTS := .venv-clients
@@ -85,7 +84,7 @@ unit: init ## Run the tests that need no cluster
 	@$(PHASE) "Unit and contract tests" pytest -q tests/unit tests/contract
 
 fuzz: init ## Look for SECONDS (default 60) for a message that breaks a parser; keep what reaches new code
-	@$(PHASE) "Fuzzing" tools/fuzz $(SECONDS)
+	@$(PHASE) "Fuzzing" tools/fuzz $(or $(SECONDS),60)
 
 test: ## From nothing to a verdict: everything that CI runs
 	@tools/test

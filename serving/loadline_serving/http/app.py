@@ -1,10 +1,14 @@
 """Which HTTP request goes where: what runs the model is answered on the spot, the rest through FastAPI."""
 
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
 from loadline_serving.http.asgi import AsgiApp, Message, Receive, Scope, Send
 from loadline_serving.lifecycle import Lifecycle
+
+_ORIGINAL_PATH = b"x-envoy-original-path"
+_PLAIN_PATH = re.compile(r"(/[\w.~-]+)*", re.ASCII)
 
 
 class Front:
@@ -21,6 +25,7 @@ class Front:
             self._lifecycle.touch()
         if self._rest is None:
             self._rest = self._make_rest()
+        scope["root_path"] = _path_before(scope)
         await self._rest(scope, receive, self._closing(send) if self._lifecycle.draining() else send)
 
     def _closing(self, send: Send) -> Send:
@@ -30,3 +35,13 @@ class Front:
             await send(message)
 
         return send_and_close
+
+
+def _path_before(scope: Scope) -> str:
+    """What the gateway took off the path: links on pages must have it."""
+    for name, value in scope["headers"]:
+        if name == _ORIGINAL_PATH:
+            before = value.partition(b"?")[0].decode("latin-1").removesuffix(scope["path"])
+            # It goes into a page: only what needs no escaping there.
+            return before if _PLAIN_PATH.fullmatch(before) else ""
+    return ""

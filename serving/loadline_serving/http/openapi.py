@@ -47,6 +47,8 @@ def document(identity: Identity, signature: Signature | None) -> Schema:
             "version": identity.version,
             "summary": "One model version, over V2 (Open Inference Protocol), V1, and plain tables",
         },
+        # Relative to the document itself: right behind a gateway that takes a part off the path, and without one.
+        "servers": [{"url": "."}],
         "paths": paths,
         "components": {"schemas": {"Error": _object({"error": _TEXT})}},
     }

@@ -349,3 +349,16 @@ async def test_quiet_is_counted_from_the_last_request_and_ends_with_the_grace_pe
     assert loop.time() - begun >= 2.9
     again.cancel()
     assert not await lifecycle.quiet(quiet_seconds=60, grace_seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    ("original", "before"),
+    [("/demo/digits/docs", "/demo/digits"), ("/docs", ""), ('/"><script>/docs', ""), ("/elsewhere", "/elsewhere")],
+)
+async def test_the_pages_of_the_documentation_are_found_behind_the_gateways_path(
+    classifier: World, original: str, before: str
+) -> None:
+    page = await classifier.client.get("/docs", headers={"x-envoy-original-path": original})
+    assert f"'{before}/openapi.json'" in page.text
+    assert f'"{before}/static-offline-docs/swagger-ui-bundle.js"' in page.text
+    assert (await classifier.client.get("/openapi.json")).json()["servers"] == [{"url": "."}]
