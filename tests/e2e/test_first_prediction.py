@@ -1,9 +1,13 @@
 """A registered model answers through the gateway, in every way of asking."""
 
+import json
+import re
+
+import httpx
 import pytest
 from support import grpc_client, names
 from support.cluster import Cluster
-from support.inference import ask, ask_in_binary
+from support.inference import ask, ask_in_binary, infer_path, json_request
 from support.model_deployments import Served
 from support.phases import Timeline
 from support.serving_models import ROWS, Registered
@@ -46,6 +50,30 @@ def test_grpc_by_the_model_s_hostname_gets_the_same_answer(served: Served, model
 def test_grpc_by_metadata_gets_the_same_answer(served: Served, model: Registered) -> None:
     addressed = f"{served.namespace}/{served.name}"
     assert grpc_client.ask(target(served), served.name, ROWS, addressed=addressed) == [model.answer(0)]
+
+
+def test_v1_and_plain_tables_are_answered_under_the_same_address(served: Served, model: Registered) -> None:
+    base = served.url.removesuffix(infer_path(served.name))
+    by_rows = httpx.post(f"{base}/v1/models/{served.name}:predict", json={"instances": ROWS}, timeout=10).json()
+    assert [float(value) for (value,) in by_rows["predictions"]] == [model.answer(0)]
+    table = {"columns": {f"x{column}": [value] for column, value in enumerate(ROWS[0])}}
+    plain = httpx.post(f"{base}/predict", json=table, timeout=10).json()
+    (output,) = plain["outputs"].values()
+    assert [float(value) for (value,) in output] == [model.answer(0)]
+
+
+def test_the_documentation_leads_back_through_the_gateway(served: Served) -> None:
+    page = httpx.get(served.url.removesuffix(infer_path(served.name)) + "/docs", timeout=10)
+    assert f"/{served.namespace}/{served.name}/openapi.json" in page.text
+    for link in re.findall(r'(?:src|href)="(/[^"]+)"', page.text):
+        assert httpx.get(served.gateway_url + link, timeout=10).status_code == httpx.codes.OK, link
+
+
+def test_a_request_that_nobody_waits_for_is_not_run(served: Served) -> None:
+    late = json.loads(json_request(ROWS)) | {"parameters": {"timeout": 1}}
+    answer = httpx.post(served.url, json=late, timeout=10)
+    assert answer.status_code == httpx.codes.GATEWAY_TIMEOUT
+    assert "deadline passed before the model could run" in answer.json()["error"]
 
 
 def target(served: Served) -> str:
