@@ -21,11 +21,14 @@ Schema = dict[str, Any]
 _MAX_EXAMPLE_VALUES = 256
 _FAULTS = {
     "400": "The message is not what the model takes",
+    "408": "The request took too long to come",
     "413": "The body is over the limit",
     "415": "The body is compressed",
+    "429": "More is asked than can be answered in time; try again after Retry-After",
     "500": "The model failed on this input",
     "501": "An output that has no form in this protocol",
     "503": "The model is still loading",
+    "504": "The deadline passed before the model could run",
 }
 _TEXT: Schema = {"type": "string"}
 _MAYBE_TEXT: Schema = {"type": ["string", "null"]}
