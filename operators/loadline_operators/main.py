@@ -315,14 +315,8 @@ def main() -> None:
     """Run the operator."""
     settings = Settings()
     configure_logging(settings.log_level)
-    # Until the loop takes the signals over: a replica that is stopped while it starts just ends.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
     async def run() -> None:
         await Operator(settings).run()
 
     asyncio.run(run())
-
-
-if __name__ == "__main__":
-    main()

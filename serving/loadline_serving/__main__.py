@@ -1,5 +1,5 @@
 """What does `python -m loadline_serving` run?"""
 
-from loadline_serving.main import run
+from loadline_serving.entry import run
 
 run()

@@ -39,7 +39,7 @@ _IN_PODS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code says whether it did its work."""
-    # As a container's first process we get no default action for SIGTERM: without this it would be ignored.
+    # From here on what is half done is tidied up before the process ends (entry.py ends it on the spot).
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in IN_PODS:

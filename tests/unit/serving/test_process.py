@@ -1,11 +1,13 @@
 """Does the real process serve over every protocol, stay observable, and leave without failing anyone?"""
 
+import ast
 import asyncio
 import json
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -361,3 +363,20 @@ async def test_statistics_tell_in_few_bytes_what_metrics_tell_in_many(server: Se
 
 def _counted(counts: dict[str, int]) -> int:
     return sum(counts.values())
+
+
+@pytest.mark.parametrize("package", ["loadline_serving.entry", "loadline_operators.__main__"])
+def test_a_signal_to_stop_is_heard_before_anything_that_takes_long_is_imported(package: str) -> None:
+    source = find_spec(package)
+    assert source is not None
+    assert source.origin is not None
+    statements = ast.parse(Path(source.origin).read_text()).body
+    imported = [name.name for each in statements if isinstance(each, ast.Import) for name in each.names]
+    before = next(
+        (number for number, each in enumerate(statements) if "signal.signal" in ast.unparse(each)), len(statements)
+    )
+    late = [each for each in statements[:before] if isinstance(each, ast.ImportFrom) and each.module != "typing"]
+    assert "signal" in imported
+    assert set(imported) <= {"os", "signal"}
+    assert late == []
+    assert before < len(statements)
