@@ -25,10 +25,13 @@ class RequestError(Exception):
 
     http_status: ClassVar[int]
     grpc_status: ClassVar[str]
+    MOST_LETTERS: ClassVar[int] = 1000
+    """What a message holds of what the caller sent has no bound; headers, in which gRPC sends it, have."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        told = message if len(message) <= self.MOST_LETTERS else f"{message[: self.MOST_LETTERS]}…"
+        super().__init__(told)
+        self.message = told
 
 
 class BadRequestError(RequestError):

@@ -6,6 +6,7 @@ batch; with a wait set, a batch that is not full stays open for so long.
 """
 
 import asyncio
+import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 Results = Sequence[Array]
 Key = tuple[Any, ...]
 _NEVER = float("inf")
+TOO_LONG_INLINE_SECONDS = 0.05
+"""A run in the event loop that took longer was no exception of the machine's."""
+STUCK_SECONDS = 600.0
+"""A run that takes longer will not end: liveness says so, and the pod starts anew."""
 
 
 class Call(ABC):
@@ -106,6 +111,8 @@ class Executor:
         self._next_run: asyncio.Handle | None = None
         self._waits_for_more = False
         self._running = False
+        self._inline = True
+        self._started = 0.0
         self._free_since = 0.0
         self._thread: ThreadPoolExecutor | None = None
 
@@ -130,9 +137,11 @@ class Executor:
             raise self._admission.refusal()
 
     def submit(self, call: Call, request: InferRequest, size: int) -> None:
-        """Let a call wait for its turn, or raise the RequestError that says why it may not. `size`: bytes."""
+        """Let a call wait for its turn, or raise the RequestError that says why it may not. `size`: bytes that came."""
         admission = self._admission or self._open()
         call.request = request
+        for tensor in request.feeds.values():
+            size = max(size, tensor.nbytes)
         call.size = size
         call.rows, call.key = rows, _ = _rows(request, batchable=self._pace.rows > 1)
         admission.enter(rows, size)
@@ -149,12 +158,33 @@ class Executor:
         """Give a call's place back: its caller went away."""
         if not call.left:
             self._leave(call)
+            # It may be running already; else nothing of it is kept.
+            with contextlib.suppress(ValueError):
+                self._queue.remove(call)
+                self._rows_waiting -= call.rows
 
-    async def infer(self, request: InferRequest, deadline: float = _NEVER) -> Results:
-        """The outputs that the request asks for, in its order; raises RequestError. `deadline`: of perf_counter."""
+    def expire(self) -> None:
+        """Answer what nobody waits for any more: a long run must not keep it from that."""
+        now = perf_counter()
+        for call in [call for call in self._queue if call.deadline <= now]:
+            self._queue.remove(call)
+            self._rows_waiting -= call.rows
+            self._leave(call)
+            _answer(call, _too_late(call, now))
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a run takes so long that it will not end."""
+        return self._running and perf_counter() - self._started > STUCK_SECONDS
+
+    async def infer(self, request: InferRequest, deadline: float = _NEVER, size: int = 0) -> Results:
+        """The outputs that the request asks for, in its order; raises RequestError.
+
+        `deadline`: of perf_counter. `size`: bytes as it came.
+        """
         call = _Awaited(self._loop.create_future())
         call.deadline = min(deadline, perf_counter() + self._rules.timeout)
-        self.submit(call, request, sum(tensor.nbytes for tensor in request.feeds.values()))
+        self.submit(call, request, size)
         try:
             return await call.outcome
         except asyncio.CancelledError:
@@ -169,8 +199,7 @@ class Executor:
     def _open(self) -> Admission:
         self._slot.get()
         self._pace = self._slot.pace
-        if not self._pace.inline:
-            self._thread = ThreadPoolExecutor(1, "model")
+        self._inline = self._pace.inline
         self._admission = Admission(self._rules.bounds, self._pace.rows)
         return self._admission
 
@@ -191,11 +220,21 @@ class Executor:
         if not calls:
             return
         model, started = self._slot.get(), perf_counter()
-        if self._thread is None:
-            self._done(calls, _run(model, calls), started, perf_counter())
+        self._started = started
+        if self._inline and calls[0].rows <= self._pace.rows:
+            outcome, ended = _run(model, calls), perf_counter()
+            self._done(calls, outcome, started, ended)
+            self._judge(ended - started)
         else:
             self._running = True
+            self._thread = self._thread or ThreadPoolExecutor(1, "model")
             self._thread.submit(self._run_in_thread, model, calls, started)
+
+    def _judge(self, seconds: float) -> None:
+        """Leave the event loop for good when runs turn out longer than they were at the start."""
+        if seconds > TOO_LONG_INLINE_SECONDS:
+            self._inline = False
+            log.warning("Runs the model beside the event loop from now on", extra={"run_seconds": round(seconds, 3)})
 
     def _take(self) -> list[Call]:
         """The calls of the next run: the oldest that is still wanted, and those that fit beside it."""
@@ -210,7 +249,7 @@ class Executor:
             elif call.deadline <= now:
                 self._rows_waiting -= call.rows
                 self._leave(call)
-                call.fail(_too_late(call, now))
+                _answer(call, _too_late(call, now))
             elif taken and (not call.key or call.key != taken[0].key or rows + call.rows > self._pace.rows):
                 others.append(call)
             else:

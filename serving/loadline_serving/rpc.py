@@ -1,5 +1,7 @@
 """How does the model answer over gRPC?"""
 
+import asyncio
+import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from typing_extensions import override
 
-from loadline_serving.errors import NotReadyError, OverloadedError, RequestError
+from loadline_serving.errors import BadRequestError, InternalFaultError, NotReadyError, OverloadedError, RequestError
 from loadline_serving.inference import InferRequest
 from loadline_serving.metrics import GRPC
 from loadline_serving.protocol import messages, metadata
@@ -23,6 +25,8 @@ _TRACE = "traceparent"
 _TIMEOUT = "x-envoy-expected-rq-timeout-ms"
 _OUR_FAILURES = frozenset({"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
 _NEVER = float("inf")
+_MOST_DIGITS = 12
+log = logging.getLogger(__name__)
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -39,7 +43,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
 
     async def infer(self, data: bytes, context: "Context") -> bytes:
         """Run the model: ModelInfer on bytes as they came, so that what is no message gets an answer of ours."""
-        headers = _headers(context)
+        headers = _Headers(context)
         self._lifecycle.touch()
         self._recorder.arrived()
         code = "CANCELLED"
@@ -47,14 +51,30 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
             answer = await self._infer(data, headers, context)
         except RequestError as error:
             code = error.grpc_status
-            if isinstance(error, OverloadedError):
-                context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.RETRY_SECONDS * 1000)),))
-            await context.abort(grpc.StatusCode[code], error.message)
+            await self._abort(context, headers, error)
+        except asyncio.CancelledError:
+            remaining = context.time_remaining()
+            code = "CANCELLED" if remaining is None or remaining > 0 else "DEADLINE_EXCEEDED"
+            raise
+        except Exception:
+            log.exception("A call met a fault of ours")
+            fault = InternalFaultError()
+            code = fault.grpc_status
+            await self._abort(context, headers, fault)
         else:
             code = "OK"
+            context.set_trailing_metadata(headers.answer())
             return answer
         finally:
             self._count(headers, code)
+        raise AssertionError("an aborted call goes no further")
+
+    async def _abort(self, context: "Context", headers: "_Headers", error: RequestError) -> None:
+        pushback: tuple[tuple[str, str], ...] = ()
+        if isinstance(error, OverloadedError):
+            pushback = (("grpc-retry-pushback-ms", str(error.RETRY_SECONDS * 1000)),)
+        context.set_trailing_metadata((*headers.answer(), *pushback))
+        await context.abort(grpc.StatusCode[error.grpc_status], error.message)
 
     async def _infer(self, data: bytes, headers: "_Headers", context: "Context") -> bytes:
         identity = self._slot.identity
@@ -63,7 +83,7 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         self._executor.expect_room()
         signature = self._slot.get().signature
         request = messages.decode(message, signature)
-        results = await self._executor.infer(request, headers.deadline(context, request))
+        results = await self._executor.infer(request, headers.deadline(context, request), len(data))
         begun = perf_counter()
         answer = messages.encode(request, results, signature, identity).SerializeToString()
         self._recorder.stages.encode.observe(perf_counter() - begun)
@@ -158,29 +178,35 @@ class _Headers:
 
     __slots__ = ("arm", "arrived", "gateway_waits", "trace")
 
-    def __init__(self) -> None:
+    def __init__(self, context: "Context") -> None:
         self.arrived = perf_counter()
         self.arm = ""
         self.trace = ""
-        self.gateway_waits = _NEVER
-        """Seconds."""
+        self.gateway_waits = ""
+        """Milliseconds."""
+        for key, value in context.invocation_metadata() or ():
+            if key == _ARM:
+                self.arm = _text(value)
+            elif key == _TRACE:
+                self.trace = _text(value)
+            elif key == _TIMEOUT:
+                self.gateway_waits = _text(value)
+
+    def answer(self) -> tuple[tuple[str, str], ...]:
+        """What goes back with every answer."""
+        return ((_TRACE, self.trace),) if self.trace else ()
 
     def deadline(self, context: "Context", request: InferRequest) -> float:
         """When nobody waits any more: by the gateway, the call or the message; in perf_counter's seconds."""
-        deadline = self.arrived + self.gateway_waits
+        deadline = _NEVER
+        if self.gateway_waits:
+            if not self.gateway_waits.isdecimal() or len(self.gateway_waits) > _MOST_DIGITS:
+                raise BadRequestError(f"{_TIMEOUT} is not a number of milliseconds")
+            deadline = self.arrived + int(self.gateway_waits) / 1000
         if (remaining := context.time_remaining()) is not None:
             deadline = min(deadline, perf_counter() + remaining)
         return deadline if request.timeout is None else min(deadline, self.arrived + request.timeout)
 
 
-def _headers(context: "Context") -> _Headers:
-    headers = _Headers()
-    for key, value in context.invocation_metadata() or ():
-        text = value.decode("latin-1") if isinstance(value, bytes) else value
-        if key == _ARM:
-            headers.arm = text
-        elif key == _TRACE:
-            headers.trace = text
-        elif key == _TIMEOUT and text.isdigit():
-            headers.gateway_waits = int(text) / 1000
-    return headers
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value

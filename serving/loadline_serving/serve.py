@@ -29,7 +29,7 @@ from loadline_serving.metrics import Recorder, ServingCollector, exposition
 from loadline_serving.pace import Pace
 from loadline_serving.probes import ProbeServer, routes
 from loadline_serving.rpc import GrpcServer, InferenceService
-from loadline_serving.service import Service
+from loadline_serving.service import Arriving, Service
 from loadline_serving.session import OnnxModel, RuntimeOptions, load
 from loadline_serving.settings import ServeSettings
 from loadline_serving.snapshot import snapshot
@@ -98,6 +98,7 @@ def _service(settings: ServeSettings, lifecycle: Lifecycle) -> Service:
         lifecycle=lifecycle,
         recorder=recorder,
         access_log=AccessLog(settings.log_one_in),
+        arriving=Arriving(settings.queue_bytes),
         max_bytes=settings.max_request_bytes,
         receive_seconds=settings.request_timeout_seconds,
     )

@@ -16,7 +16,7 @@ from loadline_serving.inference import Model, Slot
 from loadline_serving.lifecycle import Lifecycle
 from loadline_serving.metrics import Recorder
 from loadline_serving.pace import Pace
-from loadline_serving.service import Service
+from loadline_serving.service import Arriving, Service
 from loadline_serving.session import RuntimeOptions, load
 from loadline_serving.warm_up import find_pace
 from support.signatures import IDENTITY
@@ -66,6 +66,7 @@ async def serving_world(
         lifecycle=lifecycle,
         recorder=recorder,
         access_log=AccessLog(0),
+        arriving=Arriving((rules or Rules()).bounds.size),
         max_bytes=max_bytes,
         receive_seconds=receive_seconds,
     )

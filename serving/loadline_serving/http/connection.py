@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+import httptools
 import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -24,6 +25,8 @@ MOST_IN_LINE = 64
 """Requests of one connection that wait for answers; no more is read from it then."""
 MAX_HEAD_BYTES = 65_536
 LINGER_SECONDS = 2.0
+_MARKS = (b"?", b"%", b"#")
+_HOP_BY_HOP = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
 class Paths:
@@ -36,9 +39,12 @@ class Paths:
     def find(self, url: bytes) -> Dialect | None:
         """The protocol of a request's target, whatever its query and percent-encoding."""
         found = self._as_written.get(url)
-        if found is not None or (b"?" not in url and b"%" not in url):
+        if found is not None or (url[:1] == b"/" and not any(mark in url for mark in _MARKS)):
             return found
-        path, _, _ = url.partition(b"?")
+        try:
+            path = httptools.parse_url(url).path or b""
+        except httptools.HttpParserInvalidURLError:
+            return None
         return self._dialects.get(urllib.parse.unquote_to_bytes(path).decode("utf-8", "replace"))
 
 
@@ -99,13 +105,22 @@ class Connection(HttpToolsProtocol):
         self._open = server_state
         self._line: deque[Exchange | RequestResponseCycle] = deque()
         """Requests without an answer, in their order."""
+        self._started = 0
+        """How many of them, from the first, have begun to run."""
+        self._starting = False
         self._receiving: Exchange | None = None
         self._in_head = False
+        self._head_is_new = False
+        self._ended_one = False
         self._head_bytes = 0
         self._begun: float | None = None
         """When the request that is being read began to come."""
         self._last_begun = self.loop.time()
         self._reads = True
+        self._writes = True
+        """Whether the caller reads its answers as fast as they come."""
+        self._stuck_since: float | None = None
+        """Since when it does not."""
         self._deaf = False
         """Whether what still comes is dropped."""
         self._lingers_since: float | None = None
@@ -123,14 +138,33 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        super().data_received(data)
+        was_idle, self._head_is_new, self._ended_one = self._begun is None, False, False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError as error:
+            self._refuse(400, f"not a request in HTTP/1.1: {error}")
+            return
         if self._in_head:
-            self._head_bytes += len(data)
+            # Where something else came before the head in what was read, nobody says how much of it is head.
+            if not self._head_is_new or (was_idle and not self._ended_one):
+                self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431, f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
 
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read the same request as one that asks for no other protocol: a server need not change it."""
+        head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        head += [b"%b: %b" % header for header in self.headers if header[0] not in _HOP_BY_HOP]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join((*head, b"", rest)))
+
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._receiving is not None:
+            self._receiving.cut_off()
         for waiting in self._line:
             if isinstance(waiting, Exchange):
                 waiting.cut_off()
@@ -138,10 +172,23 @@ class Connection(HttpToolsProtocol):
                 waiting.disconnected = True
                 waiting.message_event.set()
         self._line.clear()
+        self._started = 0
         self._receiving = None
         super().connection_lost(exc)
         if not self.connections:
             self._open.emptied.set()
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._writes, self._stuck_since = False, self.loop.time()
+        self._mind_reading()
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._writes, self._stuck_since = True, None
+        self._advance()
 
     # --- the parser's calls ------------------------------------------------------------------------------------
 
@@ -151,12 +198,20 @@ class Connection(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._receiving = None
-        self._in_head, self._head_bytes = True, 0
+        self._in_head = self._head_is_new = True
+        self._head_bytes = 0
         self._begun = self._last_begun = self.loop.time()
+
+    def on_chunk_header(self) -> None:
+        """What follows is a chunk, or the trailers, which are as bounded as the head."""
+        self._in_head = self._head_is_new = True
+        self._head_bytes = 0
 
     @override
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self.parser.should_upgrade():
+            return
         dialect = self._paths.find(self.url) if self.parser.get_method() == b"POST" else None
         if dialect is None:
             self._hand_over()
@@ -168,33 +223,34 @@ class Connection(HttpToolsProtocol):
         if exchange.refused is not None:
             # Whether the body of a caller that asked first comes nevertheless, nobody can know.
             exchange.keep_alive = exchange.keep_alive and not self.expect_100_continue
-            self._run(exchange)
-        elif self.expect_100_continue:
+            self._start_next()
+        elif self.expect_100_continue and self._line[0] is exchange:
             self._direct.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     @override
     def on_body(self, body: bytes) -> None:
+        self._in_head = False
         exchange = self._receiving
         if exchange is None:
             super().on_body(body)
             return
         exchange.receive(body)
         if exchange.refused is not None and not exchange.started:
-            self._run(exchange)
+            self._start_next()
 
     @override
     def on_message_complete(self) -> None:
-        self._begun = None
+        self._in_head, self._begun, self._ended_one = False, None, True
+        if self.parser.should_upgrade():
+            return
         exchange, self._receiving = self._receiving, None
         if exchange is None:
             super().on_message_complete()
-            return
-        exchange.complete = True
-        if not exchange.started:
-            self._run(exchange)
-        if len(self._line) >= MOST_IN_LINE and self._reads:
-            self._reads = False
-            self._direct.pause_reading()
+        else:
+            exchange.complete = True
+            if not exchange.started:
+                self._start_next()
+        self._mind_reading()
 
     # --- requests and answers in their order -------------------------------------------------------------------
 
@@ -210,8 +266,7 @@ class Connection(HttpToolsProtocol):
     @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._line.append(cycle)
-        if self._line[0] is cycle:
-            super()._start_asgi_task(cycle, app)
+        self._start_next()
 
     @override
     def on_response_complete(self) -> None:
@@ -221,6 +276,7 @@ class Connection(HttpToolsProtocol):
         self._gathered.flush()
         self.flow.resume_reading()
         self._line.popleft()
+        self._started -= 1
         self._advance()
 
     def answered(self, exchange: Exchange) -> None:
@@ -228,45 +284,58 @@ class Connection(HttpToolsProtocol):
         if self._line and self._line[0] is exchange:
             self._advance()
 
-    def _run(self, exchange: Exchange) -> None:
-        """Run an exchange now, unless the application still answers one before it."""
-        if self._line[0] is exchange or all(isinstance(each, Exchange) for each in self._line):
-            exchange.run()
-
     def _advance(self) -> None:
-        """Write the answers at the head of the line, then let run what may."""
+        """Write the answers at the head of the line, then start those that may run."""
         line = self._line
-        while line:
+        while line and self._writes:
             head = line[0]
-            if not isinstance(head, Exchange):
-                super()._start_asgi_task(head, self.app)
-                return
-            if head.answer is None:
+            if not isinstance(head, Exchange) or head.answer is None:
                 break
             line.popleft()
+            self._started -= 1
             self.server_state.total_requests += 1
             self._direct.write(head.answer)
             if not head.keep_alive:
                 self._end(unread=not head.complete)
                 return
-        if line:
-            self._run_those_behind()
-        if not self._reads and len(line) < MOST_IN_LINE:
-            self._reads = True
-            self._direct.resume_reading()
+        self._start_next()
+        self._mind_reading()
 
-    def _run_those_behind(self) -> None:
-        for waiting in list(self._line):
-            if not isinstance(waiting, Exchange):
-                return
-            if (waiting.complete or waiting.refused is not None) and not waiting.started:
-                waiting.run()
+    def _start_next(self) -> None:
+        """Start requests in their order: exchanges side by side, the application's at the head of the line only."""
+        if self._starting:
+            return
+        self._starting = True
+        try:
+            while self._started < min(len(self._line), MOST_IN_LINE) and self._writes:
+                candidate = self._line[self._started]
+                if isinstance(candidate, Exchange):
+                    if not candidate.complete and candidate.refused is None:
+                        return
+                    if self._started and not isinstance(self._line[0], Exchange):
+                        return
+                    self._started += 1
+                    candidate.run()
+                elif self._started:
+                    return
+                else:
+                    self._started = 1
+                    super()._start_asgi_task(candidate, self.app)
+                    return
+        finally:
+            self._starting = False
+
+    def _mind_reading(self) -> None:
+        """Read no more than can be answered, and taken."""
+        reads = self._writes and len(self._line) < MOST_IN_LINE
+        if reads != self._reads and not self._direct.is_closing():
+            self._reads = reads
+            if reads:
+                self._direct.resume_reading()
+            else:
+                self._direct.pause_reading()
 
     # --- bad and slow callers, and the end ---------------------------------------------------------------------
-
-    @override
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(400, f"not a request in HTTP/1.1: {msg}")
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer what is no request, and read no more. Answers under way still go out."""
@@ -274,12 +343,13 @@ class Connection(HttpToolsProtocol):
         receiving, self._receiving = self._receiving, None
         if receiving is not None and not receiving.started:
             receiving.keep_alive, receiving.refused = False, BadRequestError(message)
-            self._run(receiving)
+            self._start_next()
         elif self._line and self._is_complete(self._line[-1]):
             self._line[-1].keep_alive = False
         elif self._line:
             self._direct.abort()
-        elif receiving is not None:
+        elif receiving is not None or (self.cycle is not None and self.cycle.more_body):
+            # What is broken is the rest of a request that has its answer.
             self._end(unread=True)
         else:
             body = error_body(message)
@@ -303,6 +373,8 @@ class Connection(HttpToolsProtocol):
         if self._lingers_since is not None:
             if now - self._lingers_since > LINGER_SECONDS:
                 self._direct.abort()
+        elif self._stuck_since is not None and now - self._stuck_since > receive_seconds:
+            self._direct.abort()
         elif self._begun is not None and now - self._begun > receive_seconds:
             self._give_up_reading(receive_seconds)
         elif not self._line and now - self._last_begun > idle_seconds:
@@ -314,7 +386,7 @@ class Connection(HttpToolsProtocol):
         if exchange is not None and not exchange.started:
             self._begun = None
             exchange.refused = SlowRequestError(message)
-            self._run(exchange)
+            self._start_next()
         elif self._line:
             self._direct.abort()
         else:
@@ -324,7 +396,8 @@ class Connection(HttpToolsProtocol):
     def shutdown(self) -> None:
         if self._line:
             self._line[-1].keep_alive = False
-        elif self._lingers_since is None:
-            self._direct.close()
-        else:
+        elif self._lingers_since is not None:
             self._direct.abort()
+        elif self._begun is None:
+            # A request whose head is half here is read, answered, and then the connection closed.
+            self._direct.close()

@@ -81,6 +81,7 @@ class Exchange(Call):
         "_arrived",
         "_dialect",
         "_encode",
+        "_held",
         "_length_header",
         "_parts",
         "_received",
@@ -104,7 +105,7 @@ class Exchange(Call):
         self._dialect = dialect
         self._arrived = perf_counter()
         self._parts: list[bytes] = []
-        self._received = 0
+        self._received = self._held = 0
         self._arm = b""
         self._trace: bytes | None = None
         self._length_header: bytes | None = None
@@ -121,6 +122,7 @@ class Exchange(Call):
         service.recorder.arrived()
         self.deadline = self._arrived + service.executor.timeout
         try:
+            service.executor.expect_room()
             for name, value in headers:
                 self._read_header(name, value)
         except RequestError as error:
@@ -143,16 +145,28 @@ class Exchange(Call):
 
     def _refuse(self, error: RequestError) -> None:
         self.refused = error
-        self._parts.clear()
+        self._let_go()
+
+    def _let_go(self) -> list[bytes]:
+        """The parts of the body, which count no more as arriving."""
+        parts, self._parts = self._parts, []
+        self._service.arriving.give_back(self._held)
+        self._held = 0
+        return parts
 
     def receive(self, part: bytes) -> None:
         """Take a part of the body. What is too long is refused, and the rest of it dropped."""
         if self.refused is not None:
             return
         self._received += len(part)
-        if self._received > self._service.max_bytes:
-            self._refuse(TooLargeError(self._service.max_bytes))
+        try:
+            if self._received > self._service.max_bytes:
+                raise TooLargeError(self._service.max_bytes)
+            self._service.arriving.take(len(part))
+        except RequestError as error:
+            self._refuse(error)
         else:
+            self._held += len(part)
             self._parts.append(part)
 
     def run(self) -> None:
@@ -162,17 +176,18 @@ class Exchange(Call):
         if self.refused is not None:
             self.fail(self.refused)
             return
+        parts = self._let_go()
         try:
             service.executor.expect_room()
-            parts = self._parts
             body = parts[0] if len(parts) == 1 else b"".join(parts)
-            self._parts = []
             request, self._encode = self._dialect.read(body, self._length_header)
             if request.timeout is not None:
                 self.deadline = min(self.deadline, self._arrived + request.timeout)
             service.executor.submit(self, request, len(body))
         except RequestError as error:
             self.fail(error)
+        except RecursionError:
+            self.fail(BadRequestError("the request is nested too deeply"))
         except Exception:
             log.exception("A request met a fault of ours")
             self.fail(InternalFaultError())
@@ -206,6 +221,7 @@ class Exchange(Call):
     def cut_off(self) -> None:
         """The caller went away: nobody waits for the answer."""
         if self.answer is None:
+            self._let_go()
             self._service.executor.abandon(self)
             self.answer = b""
             self._count(_GONE, perf_counter())

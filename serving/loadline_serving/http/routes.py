@@ -140,6 +140,7 @@ def _add_what_runs_the_model(app: FastAPI, slot: Slot) -> None:
     @app.post("/v1/models/{model}:predict")
     async def run(model: str, model_version: str | None = None) -> None:
         slot.identity.expect(model, model_version)
+        raise StarletteHTTPException(404)
 
     app.add_api_route("/predict", _only_post, methods=_NOT_POST)
 

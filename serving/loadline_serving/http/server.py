@@ -38,6 +38,11 @@ class HttpServer:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._state.connections)
+
     async def close(self) -> None:
         """Accept nothing more, close what is idle, and wait for the answers under way."""
         self._server.close()
@@ -49,10 +54,12 @@ class HttpServer:
         self._clock.cancel()
 
     async def _keep_time(self) -> None:
-        """Once a second: the date of answers, callers that are too slow, and the sign that the loop turns."""
+        """Once a second: the date of answers, deadlines, callers that are too slow, and the sign of life."""
         loop = asyncio.get_running_loop()
         while True:
-            self._service.lifecycle.beat()
+            self._service.executor.expire()
+            if not self._service.executor.stuck:
+                self._service.lifecycle.beat()
             date = formatdate(usegmt=True).encode()
             self._state.default_headers[:] = [(b"date", date)]
             self._date.line = b"date: %b\r\n" % date

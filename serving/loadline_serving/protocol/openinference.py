@@ -117,8 +117,9 @@ class _Reader:
 def _may_hold_booleans(body: bytes) -> bool:
     """Whether true or false may be among the data: searches of bytes are far cheaper than a look at each number."""
     data = body.find(b'"data"')
-    # A search for one byte is the cheapest, and behind the data of most messages there is neither.
-    if data > 0 and body.find(b"u", data) < 0 and body.find(b"f", data) < 0:
+    # A search for one byte is the cheapest, and behind the first data of most messages there is neither. (A key can
+    # be written with a backslash, and would not be found.)
+    if data > 0 and b"\\" not in body and body.find(b"u", data) < 0 and body.find(b"f", data) < 0:
         return False
     return b"true" in body or b"false" in body
 

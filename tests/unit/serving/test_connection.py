@@ -319,3 +319,105 @@ async def test_a_thousand_idle_connections_do_not_keep_others_from_answers(world
         assert first_number(await caller.answer()) == 2
     for _, writer in idle:
         writer.close()
+
+
+async def test_a_request_that_offers_another_protocol_is_answered_in_this_one(caller: Caller) -> None:
+    smuggled = infer(body(99))
+    offer = "connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABkAAQAAP__"
+    caller.send(infer(body(3), *offer))
+    assert first_number(await caller.answer()) == 6
+    head, _, _ = infer(smuggled, *offer).partition(b"\r\n\r\n")
+    caller.send(head + b"\r\n\r\n")
+    await caller.writer.drain()
+    caller.send(smuggled, infer(body(4)))
+    assert (await caller.answer()).status == 400
+    assert first_number(await caller.answer()) == 8
+
+
+@pytest.mark.parametrize("path", [f"http://m{INFER}", f"{INFER}#part"])
+async def test_a_target_in_another_form_runs_the_model_too(caller: Caller, path: str) -> None:
+    caller.send(infer(body(4), path=path))
+    assert first_number(await caller.answer()) == 8
+
+
+async def test_a_long_request_and_the_beginning_of_the_next_in_one_piece_are_both_answered(tmp_path: Path) -> None:
+    async with serving_world(tmp_path, max_bytes=1_000_000) as world:
+        world.put(ScriptedModel(), TOGETHER)
+        long = body(1)[:-1] + b" " * 150_000 + b"}"
+        second = infer(body(2))
+        async with calling(world) as caller:
+            caller.send(infer(long), second[:40])
+            assert first_number(await caller.answer()) == 2
+            caller.send(second[40:])
+            assert first_number(await caller.answer()) == 4
+
+
+async def test_trailers_without_end_are_refused(world: World, caller: Caller) -> None:
+    caller.send(f"POST {INFER} HTTP/1.1\r\nhost: m\r\ntransfer-encoding: chunked\r\n\r\n0\r\n".encode())
+    await caller.writer.drain()
+    await until(lambda: world.recorder.in_flight == 1)
+    for number in range(4):
+        caller.send(b"x%d: %b\r\n" % (number, b"a" * MAX_HEAD_BYTES))
+        await caller.writer.drain()
+    assert (await caller.answer()).status == 400
+    assert await caller.closed()
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2"])
+async def test_a_caller_that_reads_no_answers_is_read_no_more_and_in_the_end_sent_away(world: World, path: str) -> None:
+    (connection,) = [found async for found in _connected(world)]
+    request = infer(body(1)) if path == INFER else get(path)
+    connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    connection.send(request * 200_000)
+    await until(lambda: not open_connections(world))
+    assert sum(world.recorder.requests.values()) < 150_000
+    connection.writer.transport.abort()
+
+
+async def _connected(world: World) -> AsyncIterator[Caller]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.http.port)
+    await until(lambda: bool(open_connections(world)))
+    yield Caller(reader, writer)
+
+
+def open_connections(world: World) -> int:
+    return world.http.connections
+
+
+async def test_bodies_that_are_still_coming_are_bounded_together(tmp_path: Path) -> None:
+    async with serving_world(tmp_path, max_bytes=LIMIT, rules=Rules(bounds=Bounds(size=15_000))) as world:
+        world.put(ScriptedModel(), TOGETHER)
+        async with calling(world) as one, calling(world) as other:
+            one.send(infer(b" " * 9000)[:-1])
+            await until(lambda: world.service.arriving.size > 8000)
+            other.send(infer(b" " * 9000))
+            assert (await other.answer()).status == 429
+            one.send(b" ")
+            assert (await one.answer()).status == 400
+        assert world.service.arriving.size == 0
+
+
+@pytest.mark.parametrize("field", ["shape", "name", "datatype"])
+async def test_what_is_nested_deeply_is_refused(caller: Caller, field: str) -> None:
+    nested = b"[" * 1000 + b"]" * 1000
+    message = json.loads(body(1))
+    message["inputs"][0][field] = "here"
+    content = json.dumps(message).encode().replace(b'"here"', nested)
+    caller.send(infer(content))
+    assert (await caller.answer()).status == 400
+
+
+async def test_what_was_refused_is_quoted_only_in_part(caller: Caller) -> None:
+    message = json.loads(body(1))
+    message["inputs"][0]["name"] = "x" * 9000
+    caller.send(infer(json.dumps(message).encode()))
+    answer = await caller.answer()
+    assert answer.status == 400
+    assert len(answer.body["error"]) <= 1001
+
+
+async def test_a_bad_end_of_a_request_that_has_its_answer_gets_no_second_one(caller: Caller) -> None:
+    caller.send(b"POST /v2/models/other/infer HTTP/1.1\r\nhost: m\r\ntransfer-encoding: chunked\r\n\r\n")
+    assert (await caller.answer()).status == 404
+    caller.send(b"zz\r\n")
+    assert await caller.closed()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 
@@ -16,7 +17,7 @@ from loadline_serving.errors import (
     NotReadyError,
     OverloadedError,
 )
-from loadline_serving.execution import Executor, Rules
+from loadline_serving.execution import TOO_LONG_INLINE_SECONDS, Executor, Rules
 from loadline_serving.inference import InferRequest, Slot
 from loadline_serving.metrics import Stages
 from loadline_serving.pace import Pace
@@ -38,8 +39,8 @@ class World:
         self.stages = Stages()
         self.executor = Executor(self.slot, rules or Rules(), self.stages)
 
-    async def ask(self, tensor: Array, **deadline: float) -> Array:
-        (answer,) = await self.executor.infer(request(tensor), **deadline)
+    async def ask(self, tensor: Array, deadline: float = float("inf")) -> Array:
+        (answer,) = await self.executor.infer(request(tensor), deadline)
         return answer
 
     async def ask_all(self, tensors: Sequence[Array]) -> list[Array | BaseException]:
@@ -263,3 +264,60 @@ async def test_the_stages_tell_waiting_for_the_model_from_waiting_for_each_other
     assert world.stages.batch_wait.total < 0.045
     assert world.stages.run.total >= 0.045
     assert sum(world.stages.batch_rows.counts) == 2
+
+
+async def test_nothing_is_kept_of_a_call_that_was_given_up_while_it_waited() -> None:
+    gate = Gate()
+    world = World(gate, pace=IN_THREAD)
+    running = asyncio.create_task(world.ask(rows(1)))
+    await gate.until_entered()
+    tensor = rows(2, 1000)
+    watched = weakref.ref(tensor)
+    waiting = asyncio.create_task(world.ask(tensor))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    del tensor, waiting
+    assert watched() is None
+    gate.open()
+    await running
+
+
+async def test_while_the_model_runs_those_whose_deadline_passes_are_told() -> None:
+    gate = Gate()
+    world = World(gate, pace=IN_THREAD)
+    running = asyncio.create_task(world.ask(rows(1)))
+    await gate.until_entered()
+    late = asyncio.create_task(world.ask(rows(2), deadline=perf_counter()))
+    await asyncio.sleep(0)
+    world.executor.expire()
+    with pytest.raises(DeadlineExceededError):
+        await late
+    gate.open()
+    await running
+
+
+async def test_a_request_of_more_rows_than_a_run_has_does_not_hold_up_the_event_loop() -> None:
+    gate = Gate()
+    world = World(gate, pace=INLINE)
+    large = asyncio.create_task(world.ask(rows(0, INLINE.rows + 1)))
+    await gate.until_entered()
+    gate.open()
+    assert len(await large) == INLINE.rows + 1
+
+
+async def test_runs_that_turn_out_long_leave_the_event_loop_for_good() -> None:
+    gate = Gate()
+
+    def run(feeds: Mapping[str, Array]) -> list[Array]:
+        if world.model.runs == [1]:
+            threading.Event().wait(2 * TOO_LONG_INLINE_SECONDS)
+            return [feeds["x"]]
+        return gate(feeds)
+
+    world = World(run)
+    await world.ask(rows(1))
+    second = asyncio.create_task(world.ask(rows(2)))
+    await gate.until_entered()
+    gate.open()
+    await second

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import time
@@ -349,6 +350,21 @@ async def test_quiet_is_counted_from_the_last_request_and_ends_with_the_grace_pe
     assert loop.time() - begun >= 2.9
     again.cancel()
     assert not await lifecycle.quiet(quiet_seconds=60, grace_seconds=0.1)
+
+
+async def test_time_in_which_the_machine_kept_the_event_loop_from_turning_was_not_quiet() -> None:
+    lifecycle = Lifecycle()
+    loop = asyncio.get_running_loop()
+    stall = 3.0
+    ended: list[float] = []
+
+    def hold_up() -> None:
+        threading.Event().wait(stall)
+        ended.append(loop.time())
+
+    loop.call_later(0.2, hold_up)
+    assert await lifecycle.quiet(quiet_seconds=2, grace_seconds=60)
+    assert loop.time() - ended[0] >= 1.5
 
 
 @pytest.mark.parametrize(
