@@ -98,7 +98,8 @@ class Recorder:
     def __init__(self) -> None:
         self.in_flight = 0
         self.requests: dict[tuple[str, int | str, str], int] = {}
-        self.latencies: dict[str, Histogram] = {}
+        self.latencies: dict[tuple[str, int | str], Histogram] = {}
+        """By arm and code: what is refused in microseconds must not make an arm look fast."""
         self.stages = Stages()
         self.failed_seconds = 0.0
         self.last_success = 0.0
@@ -114,9 +115,9 @@ class Recorder:
         label = _ARMS.get(arm, _NONE)
         key = (label, code, protocol)
         self.requests[key] = self.requests.get(key, 0) + 1
-        latency = self.latencies.get(label)
+        latency = self.latencies.get((label, code))
         if latency is None:
-            latency = self.latencies[label] = Histogram(names.SERVING_LATENCY_EDGES)
+            latency = self.latencies[label, code] = Histogram(names.SERVING_LATENCY_EDGES)
         latency.observe(seconds)
         if code in SUCCESS:
             self.last_success = time()
@@ -162,10 +163,16 @@ class ServingCollector(Collector):
         recorder = self._recorder
         yield self._requests()
         yield self._histogram(
-            names.SERVING_REQUEST_SECONDS, "Time from headers to answer", "arm", dict(recorder.latencies)
+            names.SERVING_REQUEST_SECONDS,
+            "Time from headers to answer",
+            ("arm", "code"),
+            {(arm, str(code)): latency for (arm, code), latency in dict(recorder.latencies).items()},
         )
         yield self._histogram(
-            names.SERVING_STAGE_SECONDS, "Where a request's time went", "stage", recorder.stages.named()
+            names.SERVING_STAGE_SECONDS,
+            "Where a request's time went",
+            ("stage",),
+            {(stage,): seconds for stage, seconds in recorder.stages.named().items()},
         )
         yield self._batch_rows()
         yield self._gauge(names.SERVING_IN_FLIGHT, "Requests not yet answered", recorder.in_flight)
@@ -191,10 +198,12 @@ class ServingCollector(Collector):
             family.add_metric((*self._labels, arm, str(code), protocol), count)
         return family
 
-    def _histogram(self, name: str, text: str, label: str, parts: Mapping[str, Histogram]) -> Metric:
-        family = HistogramMetricFamily(name, text, labels=(*names.SERVING_LABELS, label))
-        for value, histogram in parts.items():
-            family.add_metric((*self._labels, value), histogram.cumulative(), histogram.total)
+    def _histogram(
+        self, name: str, text: str, labels: tuple[str, ...], parts: Mapping[tuple[str, ...], Histogram]
+    ) -> Metric:
+        family = HistogramMetricFamily(name, text, labels=(*names.SERVING_LABELS, *labels))
+        for values, histogram in parts.items():
+            family.add_metric((*self._labels, *values), histogram.cumulative(), histogram.total)
         return family
 
     def _batch_rows(self) -> Metric:

@@ -74,14 +74,15 @@ async def serve(settings: ServeSettings, around: Surroundings = POD) -> None:
     _stop_on_signals(lifecycle, around.on_stop)
     service = _service(settings, lifecycle)
     slot = service.slot
+    front = Front(lifecycle, lambda: _other_routes(service))
     try:
         probes = _start_probes(settings, service)
-        http, grpc = await _start_servers(settings, service)
+        http, grpc = await _start_servers(settings, service, front)
     except (OSError, RuntimeError) as error:
         raise StartupFault(Reason.BAD_SETTINGS, f"cannot listen on {settings.host}: {error}") from error
     ports = Ports(http=http.port, grpc=grpc.port, metrics=probes.port)
     log.info("Listening", extra={"http": ports.http, "grpc": ports.grpc, "metrics": ports.metrics})
-    if await _fill(slot, settings, around, lifecycle):
+    if await _fill(slot, lifecycle, lambda: _load(settings, around.entry, front)):
         await grpc.tell(serving=True)
         lifecycle.ready()
         around.on_ready(slot.get(), ports)
@@ -104,8 +105,7 @@ def _service(settings: ServeSettings, lifecycle: Lifecycle) -> Service:
     )
 
 
-async def _start_servers(settings: ServeSettings, service: Service) -> tuple[HttpServer, GrpcServer]:
-    front = Front(service.lifecycle, lambda: _other_routes(service))
+async def _start_servers(settings: ServeSettings, service: Service, front: Front) -> tuple[HttpServer, GrpcServer]:
     http = await listen(front, service, Paths(dialects(service.slot)), host=settings.host, port=settings.http_port)
     grpc = GrpcServer(
         InferenceService(service), settings.host, settings.grpc_port, max_bytes=settings.max_request_bytes
@@ -120,7 +120,7 @@ def _rules(settings: ServeSettings) -> Rules:
 
 
 def _other_routes(service: Service) -> AsgiApp:
-    # FastAPI takes longer to import than a small model to load: it comes with the first request that needs it.
+    # FastAPI takes longer to import than all else: who asks whether the server is alive need not wait for it.
     from loadline_serving.http.routes import make_app  # noqa: PLC0415
 
     return make_app(service.slot, service.lifecycle, service.recorder)
@@ -154,10 +154,10 @@ def _start_probes(settings: ServeSettings, service: Service) -> ProbeServer:
     return server
 
 
-async def _fill(slot: Slot, settings: ServeSettings, around: Surroundings, lifecycle: Lifecycle) -> bool:
+async def _fill(slot: Slot, lifecycle: Lifecycle, load_it: Callable[[], tuple[OnnxModel, Pace]]) -> bool:
     """Load and warm the model beside the event loop; False if the order to stop came first."""
     begun = monotonic()
-    loading = asyncio.wrap_future(aside(lambda: _load(settings, around.entry)))
+    loading = asyncio.wrap_future(aside(load_it))
     stopping = asyncio.ensure_future(lifecycle.stopped())
     either: list[asyncio.Future[Any]] = [loading, stopping]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -169,8 +169,8 @@ async def _fill(slot: Slot, settings: ServeSettings, around: Surroundings, lifec
     log.info(
         "Loaded model",
         extra={
-            "model": settings.model_name,
-            "version": settings.model_version,
+            "model": slot.identity.name,
+            "version": slot.identity.version,
             "seconds": round(monotonic() - begun, 3),
             "runs": "in the event loop" if pace.inline else "in a thread",
             "rows_together": pace.rows,
@@ -179,7 +179,7 @@ async def _fill(slot: Slot, settings: ServeSettings, around: Surroundings, lifec
     return True
 
 
-def _load(settings: ServeSettings, entry: Path | None) -> tuple[OnnxModel, Pace]:
+def _load(settings: ServeSettings, entry: Path | None, front: Front) -> tuple[OnnxModel, Pace]:
     options = RuntimeOptions(
         threads=settings.threads,
         graph_optimization=settings.graph_optimization,
@@ -190,7 +190,10 @@ def _load(settings: ServeSettings, entry: Path | None) -> tuple[OnnxModel, Pace]
     )
     model = load(entry or _entry_of_manifest(settings), options)
     warm_up(model)
-    return model, find_pace(model, settings.batch_rows)
+    pace = find_pace(model, settings.batch_rows)
+    # Later it would hold up whoever waits for an answer then.
+    front.prepare()
+    return model, pace
 
 
 def _entry_of_manifest(settings: ServeSettings) -> Path:

@@ -4,7 +4,7 @@ The same counts as the metrics, without their text: a histogram is its non-empty
 in `loadline_contracts.metrics.SERVING_LATENCY_EDGES` (one more than there are edges: beyond the last).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -35,11 +35,19 @@ def snapshot(service: Service, revision: str) -> Callable[[], bytes]:
                 "rows": int(stages.batch_rows.total),
                 "runs": sum(stages.batch_rows.counts),
                 "requests": requests,
-                "seconds": {arm: _sparse(latency) for arm, latency in dict(recorder.latencies).items()},
+                "seconds": _seconds(dict(recorder.latencies)),
             }
         )
 
     return tell
+
+
+def _seconds(latencies: Mapping[tuple[str, int | str], Histogram]) -> dict[str, dict[str, Any]]:
+    """By arm, then by code."""
+    told: dict[str, dict[str, Any]] = {}
+    for (arm, code), latency in latencies.items():
+        told.setdefault(arm, {})[str(code)] = _sparse(latency)
+    return told
 
 
 def _sparse(histogram: Histogram) -> dict[str, Any]:

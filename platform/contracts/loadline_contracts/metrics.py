@@ -9,7 +9,7 @@ SERVING_LABELS = ("model", "version", "revision")
 SERVING_REQUESTS = "loadline_requests_total"
 """Counter of answered requests, by SERVING_LABELS, arm, code (HTTP status or gRPC status name) and protocol."""
 SERVING_REQUEST_SECONDS = "loadline_request_seconds"
-"""Histogram of the time from a request's headers to its answer, by SERVING_LABELS and arm."""
+"""Histogram of the time from a request's headers to its answer, by SERVING_LABELS, arm and code."""
 SERVING_IN_FLIGHT = "loadline_in_flight"
 """Gauge of requests that have come and are not answered."""
 SERVING_STAGE_SECONDS = "loadline_stage_seconds"

@@ -19,14 +19,18 @@ class Front:
         self._make_rest = rest
         self._rest: AsgiApp | None = None
 
+    def prepare(self) -> None:
+        """Make the application, if there is none yet: it takes too long for a moment when others wait for answers."""
+        if self._rest is None:
+            self._rest = self._make_rest()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if not scope["path"].startswith("/v2/health/"):
             self._lifecycle.touch()
-        if self._rest is None:
-            self._rest = self._make_rest()
+        self.prepare()
         scope["root_path"] = _path_before(scope)
-        await self._rest(scope, receive, self._closing(send) if self._lifecycle.draining() else send)
+        await cast("AsgiApp", self._rest)(scope, receive, self._closing(send) if self._lifecycle.draining() else send)
 
     def _closing(self, send: Send) -> Send:
         async def send_and_close(message: Message) -> None:

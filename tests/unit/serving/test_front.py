@@ -338,7 +338,7 @@ async def test_requests_are_counted_by_arm_and_status(classifier: World) -> None
         ("none", 200, "http"): 1,
         ("stable", 400, "http"): 1,
     }
-    assert sum(classifier.recorder.latencies["canary"].counts) == 2
+    assert sum(classifier.recorder.latencies["canary", 200].counts) == 2
 
 
 async def test_quiet_is_counted_from_the_last_request_and_ends_with_the_grace_period() -> None:
