@@ -29,7 +29,8 @@ class Front:
         if not scope["path"].startswith("/v2/health/"):
             self._lifecycle.touch()
         self.prepare()
-        scope["root_path"] = _path_before(scope)
+        if before := _path_before(scope):
+            scope["root_path"], scope["path"] = before, before + scope["path"]
         await cast("AsgiApp", self._rest)(scope, receive, self._closing(send) if self._lifecycle.draining() else send)
 
     def _closing(self, send: Send) -> Send:

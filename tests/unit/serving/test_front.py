@@ -378,3 +378,7 @@ async def test_the_pages_of_the_documentation_are_found_behind_the_gateways_path
     assert f"'{before}/openapi.json'" in page.text
     assert f'"{before}/static-offline-docs/swagger-ui-bundle.js"' in page.text
     assert (await classifier.client.get("/openapi.json")).json()["servers"] == [{"url": "."}]
+    script = "/static-offline-docs/swagger-ui-bundle.js"
+    found = await classifier.client.get(script, headers={"x-envoy-original-path": before + script})
+    assert found.status_code == 200
+    assert found.headers["content-type"].startswith("text/javascript")
