@@ -63,7 +63,8 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
             await self._abort(context, headers, fault)
         else:
             code = "OK"
-            context.set_trailing_metadata(headers.answer())
+            if headers.trace:
+                context.set_trailing_metadata(headers.answer())
             return answer
         finally:
             self._count(headers, code)
