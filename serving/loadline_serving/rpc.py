@@ -11,7 +11,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from typing_extensions import override
 
-from loadline_serving.errors import BadRequestError, InternalFaultError, NotReadyError, OverloadedError, RequestError
+from loadline_serving.errors import InternalFaultError, NotReadyError, OverloadedError, RequestError
+from loadline_serving.headers import ARM, TIMEOUT, TRACE, seconds_of
 from loadline_serving.inference import InferRequest
 from loadline_serving.metrics import GRPC
 from loadline_serving.protocol import messages, metadata
@@ -20,12 +21,8 @@ from loadline_serving.protocol import open_inference_pb2_grpc as pb_grpc
 from loadline_serving.service import Service
 
 SERVICE = "inference.GRPCInferenceService"
-_ARM = "x-loadline-arm"
-_TRACE = "traceparent"
-_TIMEOUT = "x-envoy-expected-rq-timeout-ms"
 _OUR_FAILURES = frozenset({"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
 _NEVER = float("inf")
-_MOST_DIGITS = 12
 log = logging.getLogger(__name__)
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -186,24 +183,22 @@ class _Headers:
         self.gateway_waits = ""
         """Milliseconds."""
         for key, value in context.invocation_metadata() or ():
-            if key == _ARM:
+            if key == ARM:
                 self.arm = _text(value)
-            elif key == _TRACE:
+            elif key == TRACE:
                 self.trace = _text(value)
-            elif key == _TIMEOUT:
+            elif key == TIMEOUT:
                 self.gateway_waits = _text(value)
 
     def answer(self) -> tuple[tuple[str, str], ...]:
         """What goes back with every answer."""
-        return ((_TRACE, self.trace),) if self.trace else ()
+        return ((TRACE, self.trace),) if self.trace else ()
 
     def deadline(self, context: "Context", request: InferRequest) -> float:
         """When nobody waits any more: by the gateway, the call or the message; in perf_counter's seconds."""
         deadline = _NEVER
         if self.gateway_waits:
-            if not self.gateway_waits.isdecimal() or len(self.gateway_waits) > _MOST_DIGITS:
-                raise BadRequestError(f"{_TIMEOUT} is not a number of milliseconds")
-            deadline = self.arrived + int(self.gateway_waits) / 1000
+            deadline = self.arrived + seconds_of(self.gateway_waits)
         if (remaining := context.time_remaining()) is not None:
             deadline = min(deadline, perf_counter() + remaining)
         return deadline if request.timeout is None else min(deadline, self.arrived + request.timeout)

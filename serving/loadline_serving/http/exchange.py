@@ -11,6 +11,7 @@ from typing import Protocol
 
 import orjson
 from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from loadline_serving.errors import (
     BadRequestError,
@@ -22,6 +23,7 @@ from loadline_serving.errors import (
     UnsupportedEncodingError,
 )
 from loadline_serving.execution import Call, Results
+from loadline_serving.headers import ARM, TIMEOUT, TRACE, seconds_of
 from loadline_serving.http.dialects import Dialect
 from loadline_serving.metrics import HTTP
 from loadline_serving.service import Service
@@ -30,26 +32,10 @@ log = logging.getLogger(__name__)
 
 Headers = Sequence[tuple[bytes, bytes]]
 
-ARM_HEADER = b"x-loadline-arm"
-TIMEOUT_HEADER = b"x-envoy-expected-rq-timeout-ms"
-"""Milliseconds that the gateway waits for the answer."""
-TRACE_HEADER = b"traceparent"
+ARM_HEADER, TIMEOUT_HEADER, TRACE_HEADER = (name.encode() for name in (ARM, TIMEOUT, TRACE))
 _LENGTH_HEADER = b"inference-header-content-length"
 _JSON = b"content-type: application/json\r\n"
 _BYTES = b"content-type: application/octet-stream\r\n" + _LENGTH_HEADER + b": %d\r\n"
-_STATUS = {
-    200: b"HTTP/1.1 200 OK\r\n",
-    400: b"HTTP/1.1 400 Bad Request\r\n",
-    404: b"HTTP/1.1 404 Not Found\r\n",
-    408: b"HTTP/1.1 408 Request Timeout\r\n",
-    413: b"HTTP/1.1 413 Content Too Large\r\n",
-    415: b"HTTP/1.1 415 Unsupported Media Type\r\n",
-    429: b"HTTP/1.1 429 Too Many Requests\r\n",
-    500: b"HTTP/1.1 500 Internal Server Error\r\n",
-    501: b"HTTP/1.1 501 Not Implemented\r\n",
-    503: b"HTTP/1.1 503 Service Unavailable\r\n",
-    504: b"HTTP/1.1 504 Gateway Timeout\r\n",
-}
 _GONE = 499
 
 
@@ -95,9 +81,7 @@ class Exchange(Call):
         "started",
     )
 
-    def __init__(
-        self, service: Service, writer: Writer, dialect: Dialect, headers: Headers, *, keep_alive: bool
-    ) -> None:
+    def __init__(self, service: Service, writer: Writer, dialect: Dialect, sent: Headers, *, keep_alive: bool) -> None:
         """Begin with the request's headers. `keep_alive`: whether the caller wants the connection to stay open."""
         super().__init__()
         self._service = service
@@ -123,7 +107,7 @@ class Exchange(Call):
         self.deadline = self._arrived + service.executor.timeout
         try:
             service.executor.expect_room()
-            for name, value in headers:
+            for name, value in sent:
                 self._read_header(name, value)
         except RequestError as error:
             self._refuse(error)
@@ -137,7 +121,7 @@ class Exchange(Call):
         elif name == _LENGTH_HEADER:
             self._length_header = value
         elif name == TIMEOUT_HEADER:
-            self.deadline = min(self.deadline, self._arrived + _milliseconds(value))
+            self.deadline = min(self.deadline, self._arrived + seconds_of(value))
         elif name == TRACE_HEADER:
             self._trace = value
         elif name == b"content-encoding" and value.lower() != b"identity":
@@ -234,7 +218,7 @@ class Exchange(Call):
         if not self.keep_alive:
             headers += b"connection: close\r\n"
         self.answer = b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
-            _STATUS[status],
+            STATUS_LINE[status],
             self._writer.date.line,
             headers,
             len(body),
@@ -260,9 +244,3 @@ class Exchange(Call):
 def error_body(message: str) -> bytes:
     """The one form that every error has."""
     return orjson.dumps({"error": message})
-
-
-def _milliseconds(value: bytes) -> float:
-    if not value.isdigit() or len(value) > 12:
-        raise BadRequestError(f"{TIMEOUT_HEADER.decode()} is not a number of milliseconds")
-    return int(value) / 1000

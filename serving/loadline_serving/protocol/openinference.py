@@ -9,6 +9,7 @@ import orjson
 from loadline_serving.datatypes import Array
 from loadline_serving.errors import BadRequestError
 from loadline_serving.inference import Identity, InferRequest
+from loadline_serving.protocol.json_body import holds_booleans, json_object
 from loadline_serving.protocol.parameters import refuse_foreign
 from loadline_serving.protocol.tensors import from_bytes, from_json, to_bytes
 from loadline_serving.signature import Signature, TensorSpec
@@ -21,7 +22,7 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 def decode(body: bytes, json_length: int | None, signature: Signature) -> InferRequest:
     """The request in a body. `json_length`: where the JSON part ends, if binary tensors follow it."""
-    message = _load(body, json_length)
+    message = json_object(body if json_length is None else memoryview(body)[:json_length])
     reader = _Reader(body, len(body) if json_length is None else json_length)
     feeds: dict[str, Array] = {}
     for tensor in _objects(message, "inputs"):
@@ -121,17 +122,7 @@ def _may_hold_booleans(body: bytes) -> bool:
     # be written with a backslash, and would not be found.)
     if data > 0 and b"\\" not in body and body.find(b"u", data) < 0 and body.find(b"f", data) < 0:
         return False
-    return b"true" in body or b"false" in body
-
-
-def _load(body: bytes, json_length: int | None) -> dict[str, Any]:
-    try:
-        message = orjson.loads(body if json_length is None else memoryview(body)[:json_length])
-    except orjson.JSONDecodeError as error:
-        raise BadRequestError(f"the body is not JSON: {error}") from None
-    if not isinstance(message, dict):
-        raise BadRequestError("the body is JSON, but not an object")
-    return message
+    return holds_booleans(body)
 
 
 def _objects(message: dict[str, Any], key: str) -> list[dict[str, Any]]:

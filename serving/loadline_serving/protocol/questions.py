@@ -10,6 +10,7 @@ import orjson
 from loadline_serving.datatypes import DATATYPES, Array
 from loadline_serving.errors import BadRequestError
 from loadline_serving.inference import InferRequest
+from loadline_serving.protocol.json_body import json_object
 from loadline_serving.protocol.tensors import from_json
 from loadline_serving.signature import TensorSpec
 
@@ -30,12 +31,7 @@ class Reader(Protocol):
 
 def load_object(body: bytes, known: Collection[str]) -> dict[str, Any]:
     """The JSON object in a body, if it has no key but the known ones."""
-    try:
-        message = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequestError(f"the body is not JSON: {error}") from None
-    if not isinstance(message, dict):
-        raise BadRequestError("the body is JSON, but not an object")
+    message = json_object(body)
     for key in message:
         if key not in known:
             raise BadRequestError(f"the body has the unknown key '{key}'; known are {', '.join(known)}")
@@ -49,11 +45,6 @@ def one_of(message: dict[str, Any], keys: Sequence[str]) -> str:
         names = " or ".join(f"'{key}'" for key in keys)
         raise BadRequestError(f"the body needs {names}, one of them; it has {', '.join(there) or 'none'}")
     return there[0]
-
-
-def holds_booleans(body: bytes) -> bool:
-    """Whether true or false stands somewhere: two searches are cheaper than a look at the type of every number."""
-    return b"true" in body or b"false" in body
 
 
 def tensor(spec: TensorSpec, data: object, *, booleans: bool) -> Array:

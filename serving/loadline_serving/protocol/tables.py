@@ -17,10 +17,10 @@ import numpy as np
 from loadline_serving.datatypes import DATATYPES, Array, Datatype
 from loadline_serving.errors import BadRequestError
 from loadline_serving.inference import Identity, InferRequest
+from loadline_serving.protocol.json_body import holds_booleans
 from loadline_serving.protocol.questions import (
     Question,
     dump,
-    holds_booleans,
     load_object,
     nested,
     one_of,

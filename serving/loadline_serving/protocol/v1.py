@@ -13,10 +13,10 @@ from loadline_serving.datatypes import Array
 from loadline_serving.errors import BadRequestError, UnsupportedOutputError
 from loadline_serving.inference import Identity, InferRequest
 from loadline_serving.protocol import tables
+from loadline_serving.protocol.json_body import holds_booleans
 from loadline_serving.protocol.questions import (
     Question,
     dump,
-    holds_booleans,
     load_object,
     nested,
     one_of,
