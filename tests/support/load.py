@@ -31,6 +31,7 @@ THERE: Final = "/var/tmp/load"
 """Where the load's files lie on the node."""
 # What differs between failures of one kind: the request's own address, and the ports of its connection.
 LATE = "Client.Timeout"
+SAID_BYTES = 160
 REQUEST = re.compile(r'^Post "[^"]*": ')
 LOCAL = re.compile(r"\d+\.\d+\.\d+\.\d+:\d+->")
 
@@ -53,9 +54,10 @@ class Answer:
 
     @property
     def kind(self) -> str:
-        """What a failure is counted under."""
+        """What a failure is counted under: the client's error, and whatever the answer itself says."""
         said = "no answer in time" if LATE in self.error else LOCAL.sub("", REQUEST.sub("", self.error))
-        return f"{self.code} {said}".strip() if self.code else said
+        body = self.body[:SAID_BYTES].decode(errors="replace")
+        return " ".join(filter(None, [str(self.code or ""), said, body]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,7 @@ class Count:
     @property
     def told(self) -> str:
         """Counts as a person reads them: failed of sent, then how they failed."""
-        kinds = "; ".join(f"{count} x {kind[:120]}" for kind, count in self.failures.items())
+        kinds = "; ".join(f"{count} x {kind[:200]}" for kind, count in self.failures.items())
         took = f" over {self.seconds_failing:.2f} s" if self.failed else ""
         return f"{self.failed}/{self.sent}{took}{': ' if kinds else ''}{kinds}"
 
