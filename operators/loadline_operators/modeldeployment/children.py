@@ -236,7 +236,9 @@ def _serving_container(parent: ModelDeployment, revision: str, template: Revisio
             {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
         ],
         "startupProbe": {**_probe("/startupz"), "periodSeconds": 1, "failureThreshold": 1800},
-        "readinessProbe": {**_probe("/readyz"), "periodSeconds": 1, "failureThreshold": 2},
+        # A pod that leaves or dies is known by that; what is left for this probe to find is a starved machine's late
+        # answers, and a pod that they took out would leave its share to others that may be no faster, or none.
+        "readinessProbe": {**_probe("/readyz"), "periodSeconds": 1, "failureThreshold": 5},
         "livenessProbe": {**_probe("/livez"), "periodSeconds": 10, "failureThreshold": 3},
         "resources": {"requests": dict(pod.resources.requests), "limits": _limits(runtime, pod)},
         "volumeMounts": _mounts(pod),
@@ -316,7 +318,7 @@ def _outbound(pod: Pod) -> list[Manifest]:
 
 
 def _probe(path: str) -> Manifest:
-    return {"httpGet": {"path": path, "port": "metrics"}, "timeoutSeconds": 2}
+    return {"httpGet": {"path": path, "port": "metrics"}, "timeoutSeconds": 5}
 
 
 def _volumes(pod: Pod) -> list[Manifest]:
