@@ -28,7 +28,11 @@ METRICS_PORT: Final = 9090
 ENVOY_GATEWAY_API: Final = "gateway.envoyproxy.io/v1alpha1"
 GATEWAY_API: Final = "gateway.networking.k8s.io/v1"
 USER: Final = 65532
-DRAIN_QUIET_SECONDS: Final = 3
+DRAIN_QUIET_SECONDS: Final = 10
+"""How long no request must have come before a leaving pod ends.
+
+Longer than an Envoy on a starved node stands still, and with it whatever it would still have sent.
+"""
 
 _RESTRICTED: Final = {
     "allowPrivilegeEscalation": False,
@@ -238,7 +242,7 @@ def _serving_container(parent: ModelDeployment, revision: str, template: Revisio
         "startupProbe": {**_probe("/startupz"), "periodSeconds": 1, "failureThreshold": 1800},
         # A pod that leaves or dies is known by that; what is left for this probe to find is a starved machine's late
         # answers, and a pod that they took out would leave its share to others that may be no faster, or none.
-        "readinessProbe": {**_probe("/readyz"), "periodSeconds": 1, "failureThreshold": 5},
+        "readinessProbe": {**_probe("/readyz"), "periodSeconds": 1, "failureThreshold": 3},
         "livenessProbe": {**_probe("/livez"), "periodSeconds": 10, "failureThreshold": 3},
         "resources": {"requests": dict(pod.resources.requests), "limits": _limits(runtime, pod)},
         "volumeMounts": _mounts(pod),
@@ -318,7 +322,7 @@ def _outbound(pod: Pod) -> list[Manifest]:
 
 
 def _probe(path: str) -> Manifest:
-    return {"httpGet": {"path": path, "port": "metrics"}, "timeoutSeconds": 5}
+    return {"httpGet": {"path": path, "port": "metrics"}, "timeoutSeconds": 3}
 
 
 def _volumes(pod: Pod) -> list[Manifest]:
