@@ -506,7 +506,8 @@ def traffic_policy(parent: ModelDeployment, *, by_host: bool) -> Manifest:
     spec: dict[str, Any] = {
         "targetRefs": _route_targets(parent, by_host=by_host),
         "loadBalancer": {"type": "LeastRequest"},
-        "timeout": {"tcp": {"connectTimeout": "1s"}, "http": {"requestTimeout": routing.timeout}},
+        # Longer than a lost SYN takes to be sent again (1 s), and than a starved Envoy is late to see an answer.
+        "timeout": {"tcp": {"connectTimeout": "3s"}, "http": {"requestTimeout": routing.timeout}},
         "healthCheck": {
             "passive": {
                 "splitExternalLocalOriginErrors": True,
