@@ -29,9 +29,10 @@ STEADY: Final = 0.97
 """The least share of its rate that a stream sends which is called steady."""
 THERE: Final = "/var/tmp/load"
 """Where the load's files lie on the node."""
+SAID_BYTES: Final = 160
+"""How much of a failed answer's body is told."""
 # What differs between failures of one kind: the request's own address, and the ports of its connection.
 LATE = "Client.Timeout"
-SAID_BYTES = 160
 REQUEST = re.compile(r'^Post "[^"]*": ')
 LOCAL = re.compile(r"\d+\.\d+\.\d+\.\d+:\d+->")
 
